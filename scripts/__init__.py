@@ -1,0 +1,1 @@
+"""The firm command, a thin module a verb."""

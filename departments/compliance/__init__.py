@@ -1,0 +1,1 @@
+"""Compliance: the plan against the rulebook."""

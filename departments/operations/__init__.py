@@ -1,0 +1,1 @@
+"""Operations: sizing and fitting."""

@@ -1,0 +1,1 @@
+"""Trading: the only department that touches the world."""

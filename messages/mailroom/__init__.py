@@ -1,0 +1,1 @@
+"""Durable inboxes and the journal."""

@@ -1,0 +1,1 @@
+"""The adapter to Alpaca: the only importer of alpaca-py."""

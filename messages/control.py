@@ -1,0 +1,125 @@
+"""The operator's words, the clock's, and the house's own notices."""
+
+from enum import StrEnum
+
+from messages.message import AccountMessage, RunMessage
+from messages.values import LegId, PlanId, RunId, Utc
+
+
+class HaltTrading(AccountMessage):
+    """Nothing new leaves from now on; cancels still pass. Holds until resumed, restarts included."""
+
+    reason: str
+    by: str
+    cancel_orders: bool = False
+
+
+class ResumeTrading(AccountMessage):
+    """Trade again; the halted run goes on where it was."""
+
+    by: str
+
+
+class ReleaseRun(RunMessage):
+    """The operator lets a held run go on: with a sell shortfall that means as `resize`."""
+
+    by: str
+
+
+class AbortRun(RunMessage):
+    """The operator ends a run: cancel, confirm, verify, end."""
+
+    by: str
+
+
+class BeginRun(RunMessage):
+    """The run is next: start it. The CEO writes this to itself."""
+
+    plan_id: PlanId
+
+
+class HaltRun(RunMessage):
+    """The account is halted: hold this run. The CEO writes this to itself."""
+
+    reason: str
+    cancel_orders: bool
+
+
+class ResumeRun(RunMessage):
+    """The account trades again. The CEO writes this to itself."""
+
+
+class RunFinished(AccountMessage):
+    """A run ended; the next one may begin. The CEO writes this to itself."""
+
+    ended_run_id: RunId
+    outcome: str
+
+
+class PlanQueued(AccountMessage):
+    """A plan was accepted. The CEO writes this to itself; runs wait in this order."""
+
+    queued_run_id: RunId
+    plan_id: PlanId
+
+
+class Deadline(StrEnum):
+    """What a timer was set for."""
+
+    APPROVAL = "approval"
+    SELL_TIMEOUT = "sell_timeout"
+    BUY_TIMEOUT = "buy_timeout"
+    CASH_WAIT = "cash_wait"
+    CASH_POLL = "cash_poll"
+    MARKET_POLL = "market_poll"
+    SILENCE = "silence"
+    CANCEL_STUCK = "cancel_stuck"
+    VERIFY_POLL = "verify_poll"
+    RECONCILE = "reconcile"
+    LOOK_UP = "look_up"
+    SNAPSHOT_RETRY = "snapshot_retry"
+    WATCH = "watch"
+
+
+class DeadlinePassed(RunMessage):
+    """A timer of a department to itself: mail with a due time.
+
+    Attributes:
+        token: The setter's count; a timer whose token is not current any more is stale and means nothing.
+        leg: Where the timer is about one leg.
+    """
+
+    deadline: Deadline
+    token: int
+    leg: LegId | None = None
+    due_at: Utc
+
+
+class AccountDeadlinePassed(AccountMessage):
+    """As `DeadlinePassed`, for matters that belong to no run."""
+
+    deadline: Deadline
+    token: int
+    due_at: Utc
+
+
+class DeadLetter(AccountMessage):
+    """A message that nobody could handle was put aside, whole. People must look at it; its run is held.
+
+    Attributes:
+        dead_seq: The seq of the mail put aside.
+        about_run: Its run; None where it belongs to none.
+    """
+
+    dead_seq: int
+    recipient: str
+    message_type: str
+    about_run: RunId | None
+    reason: str
+
+
+class HoldRun(RunMessage):
+    """A fact that forbids going on (a dead letter, a replay that differs, a broken invariant)."""
+
+    reason: str
+    detail: str

@@ -1,0 +1,107 @@
+"""CEO <-> Compliance: the whole plan against the rulebook, and the verdict."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from messages.message import RunMessage
+from messages.plans import Trade
+from messages.snapshots import SnapshotRef
+from messages.values import Funding, LegId, QtyOrZero, Record, Usd
+
+
+class Violation(Record):
+    """One rule that one leg, or the plan (`leg` None), does not meet.
+
+    Attributes:
+        code: `POSITION_VALUE_BELOW_MIN`, ... ours, never the broker's.
+        rule: The rule in words.
+        figure: What was found; the text of a number, or what is missing.
+        limit: The limit it was held against; None where the rule has none.
+        file: The configuration file that holds the limit; None where the rule has none.
+        key: Dotted key in that file.
+    """
+
+    code: str
+    leg: LegId | None
+    rule: str
+    figure: str
+    limit: str | None = None
+    file: str | None = None
+    key: str | None = None
+
+
+class Stage(StrEnum):
+    """When a review happens: before anything is sent, or at the gate on the fitted BUYs."""
+
+    SUBMISSION = "submission"
+    RECHECK = "recheck"
+
+
+class Money(Record):
+    """What the run may spend, and where the figure comes from. USD; see `departments/rulebook/money.py`.
+
+    Attributes:
+        proceeds_usd: Sum over the run's SELL executions (expected ones, at submission) of qty x price.
+        cash_before_usd: Cash when selling began.
+        cash_now_usd: Cash of the snapshot judged on.
+        spent_usd: What the run's own BUYs have cost so far.
+        funding: The policy.
+    """
+
+    funding: Funding
+    proceeds_usd: Usd
+    cash_before_usd: Usd
+    cash_now_usd: Usd
+    spent_usd: Usd = Decimal(0)
+
+
+class Decision(StrEnum):
+    """What became of a leg in a review or a fit."""
+
+    KEEP = "keep"
+    CUT = "cut"
+    DROP = "drop"
+
+
+class LegDecision(Record):
+    """A leg after a review or a fit. `qty` is 0 when dropped; violations say why it was cut or dropped."""
+
+    leg: LegId
+    decision: Decision
+    planned_qty: QtyOrZero
+    qty: QtyOrZero
+    violations: tuple[Violation, ...] = ()
+
+
+class ReviewPlan(RunMessage):
+    """Judge these legs on this snapshot.
+
+    Attributes:
+        review: Counts the run's reviews; the answer carries it back.
+        trades: Every leg still to be sent, `qty` as it would be sent.
+        money: None at submission (Compliance reckons with expected proceeds); the gate's figures at the recheck.
+    """
+
+    review: int
+    stage: Stage
+    trades: tuple[Trade, ...]
+    snapshot: SnapshotRef
+    funding: Funding
+    money: Money | None = None
+
+
+class PlanReviewed(RunMessage):
+    """The verdict.
+
+    Attributes:
+        rejected: True: nothing may be sent; `violations` say why.
+        legs: A decision for every leg asked about; SELLs are kept or, in a rejected plan, named.
+        breaches: Limits that were broken before and that the plan doesn't worsen: reported, no reason to refuse.
+    """
+
+    review: int
+    snapshot_id: str
+    rejected: bool
+    legs: tuple[LegDecision, ...]
+    violations: tuple[Violation, ...] = ()
+    breaches: tuple[Violation, ...] = ()
