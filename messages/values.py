@@ -101,7 +101,7 @@ Symbol = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,9}([./][A-Z0-9]{1,5})?$
 class Record(BaseModel):
     """A frozen, closed value: unknown fields are refused, nothing changes after construction."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def sha256_hex(data: bytes) -> str:

@@ -1,0 +1,147 @@
+"""The firm's settings: what `config/*.yaml` may say, frozen. The loader is `settings_loader.py`.
+
+Every field stands in exactly one file under exactly one key; `config/` ships each default on a line of its own.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from messages.plans import Mode
+from messages.values import AccountName, Fraction, Funding, Record, SellShortfall, Usd, sha256_hex
+
+Seconds = Annotated[int, Field(ge=0, le=86_400)]
+PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
+
+
+class AccountSettings(Record):
+    """One account of `firm.yaml`.
+
+    Attributes:
+        account_number: Typed once for live money; a paper account needs none.
+    """
+
+    mode: Mode = Mode.PAPER
+    account_number: str | None = None
+
+
+class FirmSettings(Record):
+    """`firm.yaml`."""
+
+    accounts: dict[AccountName, AccountSettings]
+    mode: Mode = Mode.PAPER
+
+
+class ExecutiveSettings(Record):
+    """`executive_config.yaml`."""
+
+    sell_timeout_s: PositiveSeconds = 60
+    buy_timeout_s: PositiveSeconds = 60
+    cash_wait_s: PositiveSeconds = 30
+    cash_poll_s: PositiveSeconds = 1
+    min_time_to_close_s: Seconds = 300
+    market_poll_s: PositiveSeconds = 5
+    silence_s: PositiveSeconds = 60
+    cancel_stuck_s: PositiveSeconds = 60
+    verify_wait_s: PositiveSeconds = 15
+    verify_poll_s: PositiveSeconds = 1
+    sell_shortfall: SellShortfall = SellShortfall.HOLD
+    funding: Funding = Funding.PROCEEDS
+    max_resends: Annotated[int, Field(ge=0, le=10)] = 3
+
+
+class OnViolation(StrEnum):
+    """What becomes of a BUY above a limit: cut it to the limit, drop the leg, or reject the plan."""
+
+    CUT = "cut"
+    DROP = "drop"
+    REJECT = "reject"
+
+
+class PositionSizing(Record):
+    """`compliance_config.yaml: position_sizing`."""
+
+    min_position_value: Usd = Decimal(500)
+
+
+class Prices(Record):
+    """`compliance_config.yaml: prices`."""
+
+    max_price_deviation_fraction: Fraction = Decimal("0.10")
+    price_cushion_fraction: Fraction = Decimal("0.03")
+
+
+class CashRules(Record):
+    """`compliance_config.yaml: cash`."""
+
+    cash_reserve: Usd = Decimal(0)
+
+
+class ComplianceSettings(Record):
+    """`compliance_config.yaml`."""
+
+    on_violation: OnViolation = OnViolation.CUT
+    position_sizing: PositionSizing = PositionSizing()
+    prices: Prices = Prices()
+    cash: CashRules = CashRules()
+
+
+class PositionLimits(Record):
+    """`hard_constraints.yaml: position_limits`."""
+
+    max_positions_total: Annotated[int, Field(ge=1, le=10_000)] = 30
+    max_position_fraction: Fraction = Decimal("0.08")
+
+
+class Exposure(Record):
+    """`hard_constraints.yaml: exposure`."""
+
+    max_gross_exposure_fraction: Fraction = Decimal("2.0")
+
+
+class HardConstraints(Record):
+    """`hard_constraints.yaml`."""
+
+    position_limits: PositionLimits = PositionLimits()
+    exposure: Exposure = Exposure()
+
+
+class OperationsSettings(Record):
+    """`operations_config.yaml`."""
+
+    allow_fractional: bool = False
+
+
+class TradingSettings(Record):
+    """`trading_config.yaml`."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 200
+    connect_timeout_s: PositiveSeconds = 3
+    read_timeout_s: PositiveSeconds = 10
+    reconcile_interval_s: PositiveSeconds = 5
+    intent_ttl_s: PositiveSeconds = 30
+    unknown_quiet_s: PositiveSeconds = 10
+    look_up_interval_s: PositiveSeconds = 1
+    snapshot_retry_s: PositiveSeconds = 2
+    workers: Annotated[int, Field(ge=1, le=16)] = 4
+
+
+class Settings(Record):
+    """All of it; every department is handed the whole."""
+
+    firm: FirmSettings
+    executive: ExecutiveSettings = ExecutiveSettings()
+    compliance: ComplianceSettings = ComplianceSettings()
+    hard_constraints: HardConstraints = HardConstraints()
+    operations: OperationsSettings = OperationsSettings()
+    trading: TradingSettings = TradingSettings()
+
+    def document(self) -> str:
+        """The settings as JSON, canonical for their hash."""
+        return self.model_dump_json()
+
+    def sha256(self) -> str:
+        """Name these settings by what they say."""
+        return sha256_hex(self.document().encode())
