@@ -34,6 +34,14 @@ class FirmSettings(Record):
     mode: Mode = Mode.PAPER
 
 
+class OnViolation(StrEnum):
+    """What becomes of a BUY above a limit: cut it to the limit, drop the leg, or reject the plan."""
+
+    CUT = "cut"
+    DROP = "drop"
+    REJECT = "reject"
+
+
 class ExecutiveSettings(Record):
     """`executive_config.yaml`."""
 
@@ -49,15 +57,8 @@ class ExecutiveSettings(Record):
     verify_poll_s: PositiveSeconds = 1
     sell_shortfall: SellShortfall = SellShortfall.HOLD
     funding: Funding = Funding.PROCEEDS
+    on_violation: OnViolation = OnViolation.CUT
     max_resends: Annotated[int, Field(ge=0, le=10)] = 3
-
-
-class OnViolation(StrEnum):
-    """What becomes of a BUY above a limit: cut it to the limit, drop the leg, or reject the plan."""
-
-    CUT = "cut"
-    DROP = "drop"
-    REJECT = "reject"
 
 
 class PositionSizing(Record):
@@ -82,7 +83,6 @@ class CashRules(Record):
 class ComplianceSettings(Record):
     """`compliance_config.yaml`."""
 
-    on_violation: OnViolation = OnViolation.CUT
     position_sizing: PositionSizing = PositionSizing()
     prices: Prices = Prices()
     cash: CashRules = CashRules()
