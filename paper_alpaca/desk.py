@@ -1,0 +1,345 @@
+"""One account at work: its book, the timers that move its orders, and who listens. The shell around `exchange.py`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from paper_alpaca.accounts import Account, Position
+from paper_alpaca.exchange import Exchange, may_execute
+from paper_alpaca.faults import Rule, fill_of
+from paper_alpaca.figures import ZERO, micros
+from paper_alpaca.market import Market, MarketClock
+from paper_alpaca.matching import FillPlan, FillSettings, draw_plan, part_of, price_now, see_price
+from paper_alpaca.orders import Happening, Order, Ticket
+from paper_alpaca.refusals import Refusal
+from paper_alpaca.state import AccountState
+
+_GTC_LIFE: Final = timedelta(days=90)
+_ENDS: Final = {"cancel": "canceled", "expire": "expired"}
+_IMMEDIATE: Final = frozenset({"ioc", "fok"})
+
+
+class Listener(Protocol):
+    """Whoever wants to hear what happens to the account's orders."""
+
+    def update(self, happening: Happening) -> None:
+        """Take what happened; it must be read at once, the order moves on."""
+
+
+class Desk:
+    """An account's orders over time.
+
+    Attributes:
+        record: What happened to each order: event, real time, and quantity and price of executions.
+    """
+
+    def __init__(self, key_id: str | None, secret_key: str | None) -> None:
+        self.key_id = key_id
+        self.secret_key = secret_key
+        self.listeners: set[Listener] = set()
+        self._generation = 0
+
+    def begin(
+        self, state: AccountState, *, number: int, seed: int, market: Market, clock: MarketClock, fills: FillSettings
+    ) -> None:
+        """Start from a state, forgetting whatever was before. Listeners stay."""
+        self._generation += 1
+        self._loop = asyncio.get_running_loop()
+        self._seed = seed
+        self._market = market
+        self._clock = clock
+        self._fills = fills
+        self._counts: dict[tuple[str, str], int] = {}
+        self.record: dict[str, list[tuple[str, datetime, Decimal | None, Decimal | None, str | None]]] = {}
+        self.plans: dict[str, FillPlan] = {}
+        rng = Random(f"{seed}:{number}")  # noqa: S311 - repeatable on purpose
+        now = clock.now(datetime.now(UTC))
+        account = Account(
+            account_id=str(UUID(int=rng.getrandbits(128), version=4)),
+            number=f"PA3LOCAL{number:04d}",
+            cash=state.cash,
+            positions={h.symbol: Position(h.symbol, h.qty, h.qty * h.avg_entry_price) for h in state.holdings},
+            created_at=micros(now - timedelta(days=365)),
+            balance_asof=f"{now - timedelta(days=1):%Y-%m-%d}",
+            shorting_enabled=state.shorting_enabled,
+        )
+        account.begin(market)
+        self.exchange = Exchange(account, market, rng, self._happened)
+
+    @property
+    def account(self) -> Account:
+        """The account's money and positions."""
+        return self.exchange.account
+
+    def now(self) -> datetime:
+        """Return market time."""
+        return self._clock.now(datetime.now(UTC))
+
+    # What clients ask for
+
+    def submit(
+        self, ticket: Ticket, received_at: datetime, rules: list[Rule], *, stranger: bool = False
+    ) -> Order | Refusal:
+        """Take an order and plan its fill, or refuse it."""
+        now = self._clock.now(received_at)
+        order = self.exchange.place(
+            ticket,
+            now,
+            received_at=received_at,
+            is_open=self._clock.is_open,
+            expires_at=self._expiry(ticket, now),
+            stranger=stranger,
+        )
+        if isinstance(order, Refusal):
+            return order
+        plan = self._plan(order)
+        _bend(plan, rules)
+        for leg in order.legs:
+            self._plan(leg)
+        if order.status == "pending_new":
+            self._later(0, self._acknowledge, order)
+        return order
+
+    def cancel(self, order: Order, rules: list[Rule]) -> Refusal | None:
+        """Take a cancel; it is done a moment later, unless the order fills first or a rule keeps it stuck."""
+        refusal = self.exchange.request_cancel(order, self.now())
+        if refusal is not None:
+            return refusal
+        plan = self.plans[order.order_id]
+        if any(rule.do == "stuck_cancel" for rule in rules):
+            plan.held_back = plan.stuck_cancel = plan.is_bent = True
+        else:
+            self._later(float(self._fills.delay_ms[0]) / 1000, self._end, order, "canceled")
+        return None
+
+    def replace(self, order: Order, ticket: Ticket, qty: Decimal | None, received_at: datetime) -> Order | Refusal:
+        """Take a replacement; which of the two orders lives shows a moment later."""
+        new = self.exchange.begin_replace(order, ticket, qty, self.now(), received_at=received_at)
+        if isinstance(new, Refusal):
+            return new
+        plan = self._plan(new)
+        self._later(plan.delay_s, self._finish_replace, order, new)
+        return new
+
+    # What the market does
+
+    def price_moved(self, symbol: str) -> None:
+        """Let every live order of the symbol see its new last price."""
+        for order in list(self.exchange.live.values()):
+            if order.symbol == symbol:
+                self._work(order)
+
+    def market_opened(self) -> None:
+        """Acknowledge what was queued and go on with what was resting."""
+        now = self.now()
+        for order in list(self.exchange.live.values()):
+            if order.status == "accepted":
+                self._acknowledge(order)
+            elif order.status == "done_for_day":
+                self.exchange.force(order, "new", now)
+            else:
+                self._work(order)
+
+    def market_closed(self) -> None:
+        """Execute orders for the close and let DAY orders expire; those queued for the next session stay."""
+        now = self.now()
+        for order in list(self.exchange.live.values()):
+            if not order.is_live:
+                continue
+            last = self._market.last.get(order.symbol)
+            if order.ticket.time_in_force == "cls" and may_execute(order) and last is not None:
+                price = price_now(order, last, ZERO)
+                if price is not None:
+                    self._execute(order, order.remaining(price), price, now)
+                    continue
+            if order.ticket.time_in_force in {"day", "cls"} and order.status not in {"accepted", "held"}:
+                self.exchange.end(order, "expired", now)
+
+    def release(self) -> None:
+        """Let go of every order that a fault rule bent: it fills at the last price, a stuck cancel gets done."""
+        for order_id, plan in list(self.plans.items()):
+            if not plan.is_bent:
+                continue
+            stuck = plan.stuck_cancel
+            plan.is_bent = plan.held_back = plan.stuck_cancel = False
+            plan.fraction, plan.then, plan.reject = None, "fill", None
+            plan.slippage_bps, plan.delay_s = ZERO, 0.0
+            order = self.exchange.orders[order_id]
+            if stuck and order.status == "pending_cancel":
+                self._end(order, "canceled")
+            elif may_execute(order):
+                plan.ready = True
+                self._work(order)
+
+    def force(self, order: Order, event: str, qty: Decimal | None, price: Decimal | None, reason: str | None) -> None:
+        """Make something happen to an order that its client did not ask for."""
+        now = self.now()
+        plan = self.plans[order.order_id]
+        if event in {"fill", "partial_fill"}:
+            at = price or self._market.last.get(order.symbol) or ZERO
+            left = order.remaining(at)
+            share = qty or (left if event == "fill" else part_of(left, Decimal("0.5")))
+            self._execute(order, share, at, now)
+        elif event == "replaced":
+            ticket = replace(order.ticket, client_order_id=None)
+            order.status = "new"  # whatever it was: the stranger's replace succeeds
+            new = self.exchange.begin_replace(order, ticket, order.qty, now, received_at=datetime.now(UTC))
+            if isinstance(new, Order):
+                new.stranger = True
+                self._plan(new).held_back = True
+                self.exchange.finish_replace(order, new, now)
+        elif event == "trade_bust":
+            self.exchange.bust(order, now)
+        elif event in {"canceled", "expired", "rejected"}:
+            self.exchange.end(order, event, now, reason)
+        elif event in {"restated", "trade_correct", "order_cancel_rejected", "order_replace_rejected"}:
+            self.exchange.announce(order, event, now)
+        else:
+            plan.held_back = event != "new"
+            plan.stuck_cancel = event == "pending_cancel"
+            self.exchange.force(order, event, now)
+
+    # Inside
+
+    def _plan(self, order: Order) -> FillPlan:
+        """Draw a plan by what the order is, not by when it came: requests in parallel stay repeatable."""
+        key = (order.symbol, order.side)
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        rng = Random(f"{self._seed}:{order.symbol}:{order.side}:{count}")  # noqa: S311 - repeatable on purpose
+        plan = self.plans[order.order_id] = draw_plan(self._fills, rng)
+        return plan
+
+    def _acknowledge(self, order: Order) -> None:
+        plan = self.plans[order.order_id]
+        if plan.reject is not None:
+            self._later(plan.delay_s, self._reject, order)
+        else:
+            self.exchange.acknowledge(order, self.now())
+
+    def _reject(self, order: Order) -> None:
+        plan = self.plans[order.order_id]
+        if plan.reject is None:  # the rule was cleared meanwhile
+            self.exchange.acknowledge(order, self.now())
+        else:
+            self.exchange.end(order, "rejected", self.now(), plan.reject)
+
+    def _ready(self, order: Order) -> None:
+        plan = self.plans[order.order_id]
+        plan.ready = True
+        if plan.held_back and plan.then in _ENDS and order.is_live:
+            self._end(order, _ENDS[plan.then])
+        else:
+            self._work(order)
+
+    def _work(self, order: Order) -> None:
+        """Execute what can be executed now."""
+        plan, ticket = self.plans[order.order_id], order.ticket
+        last = self._market.last.get(order.symbol)
+        if not may_execute(order) or not plan.ready or plan.held_back or last is None:
+            return
+        if ticket.time_in_force == "cls" or not (self._clock.is_open or ticket.extended_hours):
+            return
+        now = self.now()
+        see_price(order, last)
+        price = price_now(order, last, plan.slippage_bps)
+        left = ZERO if price is None else order.remaining(price)
+        if price is None or left <= 0:
+            if ticket.time_in_force in _IMMEDIATE or (price is not None and left <= 0):
+                self.exchange.end(order, "canceled", now)
+            return
+        if plan.fraction is None or (ticket.time_in_force == "fok" and not plan.is_bent):
+            self._execute(order, left, price, now)
+            return
+        part = part_of(left, plan.fraction)
+        plan.fraction = None
+        if part:
+            self._execute(order, part, price, now)
+        if plan.then in _ENDS:
+            self._end(order, _ENDS[plan.then])
+        elif plan.then == "rest":
+            plan.held_back = True
+        elif ticket.time_in_force == "ioc" and part:
+            self._end(order, "canceled")
+        else:
+            plan.ready = False
+            self._later(plan.delay_s, self._ready, order)
+
+    def _execute(self, order: Order, qty: Decimal, price: Decimal, now: datetime) -> None:
+        delay_s = self.plans[order.order_id].cash_delay_s
+        if order.side == "sell" and delay_s:
+            self.account.lagging += qty * price
+            self._later(delay_s, self._show_cash, qty * price)
+        self.exchange.execute(order, qty, price, now)
+
+    def _show_cash(self, amount: Decimal) -> None:
+        self.account.lagging -= amount
+
+    def _end(self, order: Order, status: str) -> None:
+        self.exchange.end(order, status, self.now())
+
+    def _finish_replace(self, old: Order, new: Order) -> None:
+        self.exchange.finish_replace(old, new, self.now())
+
+    def _expiry(self, ticket: Ticket, now: datetime) -> datetime | None:
+        if ticket.time_in_force in _IMMEDIATE:
+            return None
+        end = self._clock.next_close(now).astimezone(UTC)
+        return end + _GTC_LIFE if ticket.time_in_force == "gtc" else end
+
+    def _happened(self, happening: Happening) -> None:
+        order, execution = happening.order, happening.execution
+        self.record.setdefault(order.order_id, []).append(
+            (
+                happening.event,
+                datetime.now(UTC),
+                None if execution is None else execution.qty,
+                None if execution is None else execution.price,
+                happening.reason,
+            )
+        )
+        if happening.event == "new":
+            self._later(None, self._start, order)
+        for listener in self.listeners:
+            listener.update(happening)
+
+    def _start(self, order: Order) -> None:
+        """Let an armed order's delay begin. Runs in a turn of its own: its plan may be drawn after the event."""
+        self._later(self.plans[order.order_id].delay_s, self._ready, order)
+
+    def _later(self, delay_s: float | None, call: Callable[..., None], *args: Any) -> None:
+        """Call in so many seconds, or in the loop's next turn for None or 0; never after a reset."""
+        generation = self._generation
+
+        def run() -> None:
+            if generation == self._generation:
+                call(*args)
+
+        if delay_s:
+            self._loop.call_later(delay_s, run)
+        else:
+            self._loop.call_soon(run)
+
+
+def _bend(plan: FillPlan, rules: list[Rule]) -> None:
+    """Let fault rules change how an order is going to fill."""
+    for rule in rules:
+        if rule.do == "reject":
+            plan.reject = str(rule.facts.get("reason") or "rejected by the exchange")
+        elif rule.do == "fill_delay":
+            plan.delay_s = rule.seconds or 0.0
+        elif rule.do == "cash_delay":
+            plan.cash_delay_s = rule.seconds or 0.0
+            continue  # the order itself fills as ever
+        elif rule.do == "fill":
+            part, fraction, then = fill_of(rule)
+            plan.held_back = part == "none"
+            plan.fraction = fraction if part == "partial" else None
+            plan.then = "cancel" if then == "cancel" else "expire" if then == "expire" else "rest"
+        else:
+            continue
+        plan.is_bent = True
