@@ -75,6 +75,8 @@ class Deadline(StrEnum):
     SILENCE = "silence"
     CANCEL_STUCK = "cancel_stuck"
     VERIFY_POLL = "verify_poll"
+    VERIFY_WAIT = "verify_wait"
+    PLACE_AGAIN = "place_again"
     RECONCILE = "reconcile"
     LOOK_UP = "look_up"
     SNAPSHOT_RETRY = "snapshot_retry"

@@ -1,0 +1,234 @@
+"""The CEO: takes approved plans in, runs one at a time through the machine, passes the operator's words on. Pure.
+
+Mail of a run changes that run's entry only; mail of the account stream changes the account's part only. That is what
+lets a restart fold the account stream and the open runs, and nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from departments.executive.approval import refusal
+from departments.executive.execution import advance
+from departments.executive.phases import Ended, HoldReason, Outcome, Phase, Queued
+from departments.executive.run import Leg, Run
+from departments.office.department import Handled, Note
+from departments.office.settings import Settings
+from messages.control import (
+    BeginRun,
+    DeadLetter,
+    Deadline,
+    DeadlinePassed,
+    HaltRun,
+    HaltTrading,
+    HoldRun,
+    PlanQueued,
+    ResumeRun,
+    ResumeTrading,
+    RunFinished,
+)
+from messages.envelope import Envelope, Outgoing
+from messages.message import AccountMessage, RunMessage
+from messages.orders import BrokerHealthChanged, RunEnded
+from messages.plans import SubmitPlan
+from messages.values import AccountName, PlanId, Recipient, RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What belongs to no run.
+
+    Attributes:
+        halted: Why trading is halted; None while it isn't.
+        waiting: Runs in the order of acceptance; the first is the active one.
+        health: The last word on how Alpaca can be reached.
+    """
+
+    halted: str | None = None
+    waiting: tuple[tuple[RunId, PlanId], ...] = ()
+    health: BrokerHealthChanged | None = None
+
+    @property
+    def active(self) -> RunId | None:
+        """The run whose turn it is."""
+        return self.waiting[0][0] if self.waiting else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutiveState:
+    """The CEO's memory."""
+
+    account: Account = Account()
+    runs: Mapping[RunId, Phase] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutiveDepartment:
+    """Handles the CEO's mail.
+
+    Attributes:
+        account: The account of this firm.
+    """
+
+    account: AccountName
+    name: Recipient = Recipient.EXECUTIVE
+
+    def initial(self) -> ExecutiveState:
+        """The state before any mail."""
+        return ExecutiveState()
+
+    def handle(
+        self, state: ExecutiveState, envelope: Envelope, now: datetime, settings: Settings
+    ) -> Handled[ExecutiveState]:
+        """Handle one message."""
+        message = envelope.message
+        if isinstance(message, SubmitPlan):
+            return self._accept(state, message, now, settings)
+        if isinstance(message, RunMessage):
+            return _advance_run(state, message, now, settings)
+        assert isinstance(message, AccountMessage), message  # noqa: S101 - the codec knows no third kind
+        return _account(state, message)
+
+    def _accept(
+        self, state: ExecutiveState, letter: SubmitPlan, now: datetime, settings: Settings
+    ) -> Handled[ExecutiveState]:
+        """Queue an approved plan; end one whose approval doesn't cover it. A plan already here changes nothing."""
+        if letter.run_id in state.runs:
+            return Handled(state, notes=(Note("run.already_here", {"run_id": letter.run_id}),))
+        run = _run_of(letter, now, settings)
+        plan = letter.plan
+        expected_mode = settings.firm.mode
+        why_not = refusal(
+            plan,
+            letter.approval,
+            plan_bytes=letter.plan_text.encode(),
+            account=self.account,
+            mode=expected_mode,
+            now=now,
+        )
+        fields = {"run_id": run.run_id, "plan_id": plan.plan_id}
+        opens = (run.run_id, str(plan.plan_id), plan.plan_sha256)
+        if why_not is not None:
+            ended = Ended(run=run, outcome=Outcome.REJECTED, reason=why_not, ended_at=now)
+            return Handled(
+                _with_phase(state, ended),
+                (Outgoing(Recipient.TRADING, RunEnded(run_id=run.run_id, outcome="rejected", reason=why_not)),),
+                (Note("run.rejected", {**fields, "reason": why_not}, "warning"),),
+                opens_run=opens,
+                closes_run=(run.run_id, Outcome.REJECTED.value),
+            )
+        expiry = DeadlinePassed(run_id=run.run_id, deadline=Deadline.APPROVAL, token=0, due_at=run.expires_at)
+        outgoing = (
+            Outgoing(Recipient.EXECUTIVE, PlanQueued(queued_run_id=run.run_id, plan_id=plan.plan_id)),
+            Outgoing(Recipient.EXECUTIVE, expiry, run.expires_at),
+        )
+        note = Note("run.accepted", {**fields, "sells": len(run.sells), "buys": len(run.buys)})
+        return Handled(_with_phase(state, Queued(run=run)), outgoing, (note,), opens_run=opens)
+
+
+def _run_of(letter: SubmitPlan, now: datetime, settings: Settings) -> Run:
+    plan, executive = letter.plan, settings.executive
+    expiries = [letter.approval.expires_at, *([plan.expires_at] if plan.expires_at else [])]
+    return Run(
+        run_id=letter.run_id,
+        plan=plan,
+        approval=letter.approval,
+        shortfall=plan.sell_shortfall or executive.sell_shortfall,
+        funding=plan.funding or executive.funding,
+        legs=tuple(Leg(trade=trade, qty=trade.qty) for trade in plan.trades),
+        accepted_at=now,
+        expires_at=min(expiries),
+    )
+
+
+def _advance_run(
+    state: ExecutiveState, message: RunMessage, now: datetime, settings: Settings
+) -> Handled[ExecutiveState]:
+    """Take one step of one run. Mail of a run that is over, or was never here, changes nothing."""
+    phase = state.runs.get(message.run_id)
+    if phase is None:
+        return Handled(state, notes=(Note("run.unknown", {"message_type": type(message).__name__}, "debug"),))
+    if isinstance(phase, Ended):
+        return Handled(state)
+    step = advance(phase, message, now, settings)
+    fields = {"run_id": phase.run.run_id, "plan_id": phase.run.plan.plan_id}
+    notes = tuple(replace(note, fields={**fields, **note.fields}) for note in step.notes)
+    after = _with_phase(state, step.phase)
+    if not isinstance(step.phase, Ended):
+        return Handled(after, step.outgoing, notes)
+    outcome = step.phase.outcome.value
+    finished = RunFinished(ended_run_id=phase.run.run_id, outcome=outcome)
+    return Handled(
+        after,
+        (*step.outgoing, Outgoing(Recipient.EXECUTIVE, finished)),
+        notes,
+        closes_run=(phase.run.run_id, outcome),
+    )
+
+
+def _account(state: ExecutiveState, message: AccountMessage) -> Handled[ExecutiveState]:
+    """Mail of the account stream: the queue, halts, health, dead letters."""
+    account = state.account
+    match message:
+        case PlanQueued():
+            waiting = (*account.waiting, (message.queued_run_id, message.plan_id))
+            after = replace(account, waiting=waiting)
+            if account.active is not None:
+                note = Note("run.waiting_turn", {"run_id": message.queued_run_id, "before": account.active})
+                return Handled(replace(state, account=after), notes=(note,))
+            return Handled(replace(state, account=after), _begin(after))
+        case RunFinished():
+            waiting = tuple(entry for entry in account.waiting if entry[0] != message.ended_run_id)
+            after = replace(account, waiting=waiting)
+            runs = {run_id: phase for run_id, phase in state.runs.items() if run_id != message.ended_run_id}
+            was_active = account.active == message.ended_run_id
+            return Handled(ExecutiveState(account=after, runs=runs), _begin(after) if was_active else ())
+        case HaltTrading():
+            note = Note("trading.halted", {"reason": message.reason, "by": message.by}, "warning")
+            halted = replace(account, halted=message.reason)
+            if account.active is None:
+                return Handled(replace(state, account=halted), (), (note,))
+            word = HaltRun(run_id=account.active, reason=message.reason, cancel_orders=message.cancel_orders)
+            return Handled(replace(state, account=halted), _to_self(word), (note,))
+        case ResumeTrading():
+            resumed = replace(account, halted=None)
+            note = Note("trading.resumed", {"by": message.by})
+            words = () if account.active is None else _to_self(ResumeRun(run_id=account.active))
+            return Handled(replace(state, account=resumed), words, (note,))
+        case BrokerHealthChanged():
+            return Handled(replace(state, account=replace(account, health=message)))
+        case DeadLetter():
+            fields: dict[str, Any] = {
+                "recipient": message.recipient,
+                "message_type": message.message_type,
+                "reason": message.reason,
+            }
+            note = Note("mail.dead_lettered", fields, "error")
+            if message.about_run is None:
+                return Handled(state, notes=(note,))
+            detail = f"{message.message_type} to {message.recipient} could not be handled: {message.reason}"
+            hold = HoldRun(run_id=message.about_run, reason=HoldReason.DEAD_LETTER.value, detail=detail)
+            return Handled(state, _to_self(hold), (note,))
+        case _:
+            return Handled(state, notes=(Note("mail.ignored", {"message_type": type(message).__name__}, "debug"),))
+
+
+def _begin(account: Account) -> tuple[Outgoing, ...]:
+    """Start the run whose turn it is; while trading is halted it starts held."""
+    if not account.waiting:
+        return ()
+    run_id, plan_id = account.waiting[0]
+    begin = Outgoing(Recipient.EXECUTIVE, BeginRun(run_id=run_id, plan_id=plan_id))
+    if account.halted is None:
+        return (begin,)
+    halt = HaltRun(run_id=run_id, reason=account.halted, cancel_orders=False)
+    return (begin, Outgoing(Recipient.EXECUTIVE, halt))
+
+
+def _to_self(word: RunMessage) -> tuple[Outgoing, ...]:
+    return (Outgoing(Recipient.EXECUTIVE, word),)
+
+
+def _with_phase(state: ExecutiveState, phase: Phase) -> ExecutiveState:
+    return replace(state, runs={**state.runs, phase.run.run_id: phase})

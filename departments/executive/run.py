@@ -1,0 +1,265 @@
+"""What the CEO knows of one run, whatever its phase: the plan, the policy, its legs and their orders. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from messages.orders import TERMINAL, Evidence, OrderIntent, OrderStatus, OrderUpdated, ShortfallDecision
+from messages.plans import Approval, Plan, Trade
+from messages.reviews import Decision, LegDecision, Violation
+from messages.snapshots import Snapshot
+from messages.values import (
+    ClientOrderId,
+    Funding,
+    LegId,
+    RunId,
+    SellShortfall,
+    Side,
+    client_order_id_for,
+)
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One leg's story.
+
+    Attributes:
+        qty: Shares that may be sent; the plan's, or what a review or the fit left of it. 0 once dropped.
+        violations: Why it was cut or dropped, oldest first.
+        placed: Handed to Trading and not handed back.
+        resends: How often the same client_order_id was sent again after it could not be found.
+        order: The last that Trading told of it; None before.
+        submitted_at: When the broker first took it, broker's time.
+        timed: Its `sell_timeout_s` is running.
+    """
+
+    trade: Trade
+    qty: Decimal
+    violations: tuple[Violation, ...] = ()
+    attempt: int = 1
+    placed: bool = False
+    resends: int = 0
+    order: OrderUpdated | None = None
+    submitted_at: datetime | None = None
+    timed: bool = False
+
+    @property
+    def leg(self) -> LegId:
+        """The leg's name, `S01`, `B01` ..."""
+        return self.trade.leg
+
+    @property
+    def dropped(self) -> bool:
+        """True once nothing of it may be sent."""
+        return self.qty == ZERO
+
+    @property
+    def sendable(self) -> bool:
+        """True while it waits to be handed to Trading."""
+        return not self.dropped and not self.placed and (self.order is None or not self.terminal)
+
+    @property
+    def sent(self) -> bool:
+        """True if an order of it left, or may have left."""
+        return self.placed or self.order is not None
+
+    @property
+    def terminal(self) -> bool:
+        """True if its order can't fill any more, on whatever evidence."""
+        return self.order is not None and self.order.status in TERMINAL
+
+    @property
+    def confirmed(self) -> bool:
+        """True if it is terminal by REST."""
+        return self.terminal and self.order is not None and self.order.evidence is Evidence.REST
+
+    @property
+    def filled(self) -> bool:
+        """True if every share that was to be sent is filled."""
+        return self.order is not None and self.order.status is OrderStatus.FILLED and self.filled_qty == self.qty
+
+    @property
+    def absent(self) -> bool:
+        """True if its order was looked up again and again and never found."""
+        return self.order is not None and self.order.status is OrderStatus.ABSENT
+
+    @property
+    def live(self) -> bool:
+        """True if an order of it is, or may be, at the broker."""
+        return self.sent and not self.terminal
+
+    @property
+    def filled_qty(self) -> Decimal:
+        """Shares filled so far."""
+        return ZERO if self.order is None else self.order.filled_qty
+
+    @property
+    def filled_value_usd(self) -> Decimal:
+        """USD of its executions, quantity times average price."""
+        if self.order is None or self.order.filled_avg_price_usd is None:
+            return ZERO
+        return self.order.filled_qty * self.order.filled_avg_price_usd
+
+    def intent(self, run_id: RunId) -> OrderIntent:
+        """The order that would place this leg."""
+        trade = self.trade
+        return OrderIntent(
+            leg=self.leg,
+            client_order_id=client_order_id_for(run_id, self.leg, self.attempt),
+            symbol=trade.symbol,
+            side=trade.side,
+            qty=self.qty,
+            order_type=trade.order_type,
+            limit_price_usd=trade.limit_price_usd,
+            time_in_force=trade.time_in_force,
+            stop_loss_usd=trade.stop_loss_usd,
+            take_profit_usd=trade.take_profit_usd,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateRecord:
+    """How the gate opened; USD."""
+
+    opened_at: datetime
+    snapshot_id: str
+    proceeds_usd: Decimal
+    cash_before_usd: Decimal
+    cash_at_gate_usd: Decimal
+    decision: ShortfallDecision | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Something that verification found otherwise than expected."""
+
+    what: str
+    expected: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run.
+
+    Attributes:
+        legs: SELLs and BUYs, in file order.
+        send_order: BUYs in the order of sending, once fitted.
+        expires_at: The earlier of the approval's and the plan's expiry.
+        tick: Raised at each entry into a phase; timers carry it, so an old one means nothing.
+        before: The snapshot the run began on; its cash is `cash_before`.
+        released: The operator let the run go on after a shortfall, or in spite of cash not seen.
+        expected_in_question: Verification's differences, oldest run of it.
+        breaches: Limits broken before the run, as Compliance reported them.
+    """
+
+    run_id: RunId
+    plan: Plan
+    approval: Approval
+    shortfall: SellShortfall
+    funding: Funding
+    legs: tuple[Leg, ...]
+    accepted_at: datetime
+    expires_at: datetime
+    started_at: datetime | None = None
+    tick: int = 0
+    counter: int = 0
+    before: Snapshot | None = None
+    send_order: tuple[LegId, ...] = ()
+    released: bool = False
+    gate: GateRecord | None = None
+    differences: tuple[Difference, ...] = ()
+    verified: bool | None = None
+    cash_after_usd: Decimal | None = None
+    rejections: tuple[Violation, ...] = ()
+    breaches: tuple[Violation, ...] = ()
+    waiting: str | None = None
+
+    def leg(self, leg: LegId) -> Leg | None:
+        """Find a leg by name."""
+        return next((candidate for candidate in self.legs if candidate.leg == leg), None)
+
+    def of(self, side: Side) -> tuple[Leg, ...]:
+        """Legs of a side, in file order."""
+        return tuple(leg for leg in self.legs if leg.trade.side is side)
+
+    @property
+    def sells(self) -> tuple[Leg, ...]:
+        """SELL legs, in file order."""
+        return self.of(Side.SELL)
+
+    @property
+    def buys(self) -> tuple[Leg, ...]:
+        """BUY legs, in file order."""
+        return self.of(Side.BUY)
+
+    @property
+    def live(self) -> tuple[Leg, ...]:
+        """Legs with an order that is, or may be, at the broker."""
+        return tuple(leg for leg in self.legs if leg.live)
+
+    @property
+    def anything_sent(self) -> bool:
+        """True once any order left or may have left."""
+        return any(leg.sent for leg in self.legs)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols of the plan, each once, in file order."""
+        return tuple(dict.fromkeys(leg.trade.symbol for leg in self.legs))
+
+    @property
+    def proceeds_usd(self) -> Decimal:
+        """USD of the SELL executions so far."""
+        return sum((leg.filled_value_usd for leg in self.sells), ZERO)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """USD of the BUY executions so far."""
+        return sum((leg.filled_value_usd for leg in self.buys), ZERO)
+
+    @property
+    def cash_before_usd(self) -> Decimal | None:
+        """Cash when the run began; None before its first snapshot."""
+        if self.before is None or self.before.account is None:
+            return None
+        return self.before.account.cash_usd
+
+    def with_legs(self, changed: Iterable[Leg]) -> "Run":
+        """The run with some legs replaced by name."""
+        by_name = {leg.leg: leg for leg in changed}
+        return replace(self, legs=tuple(by_name.get(leg.leg, leg) for leg in self.legs))
+
+    def decided(self, decisions: Iterable[LegDecision]) -> "Run":
+        """The run after a review or a fit: quantities only ever fall, reasons add up, orders are left alone."""
+        changed = []
+        for decision in decisions:
+            leg = self.leg(decision.leg)
+            if leg is None or leg.sent:
+                continue
+            qty = ZERO if decision.decision is Decision.DROP else min(leg.qty, decision.qty)
+            changed.append(replace(leg, qty=qty, violations=leg.violations + decision.violations))
+        return self.with_legs(changed)
+
+    def updated(self, update: OrderUpdated) -> "Run":
+        """The run after word of an order; of another client_order_id than the leg's current one, unchanged."""
+        leg = self.leg(update.leg)
+        if leg is None or update.client_order_id != client_order_id_for(self.run_id, leg.leg, leg.attempt):
+            return self
+        submitted_at = leg.submitted_at or update.submitted_at
+        return self.with_legs((replace(leg, order=update, placed=True, submitted_at=submitted_at),))
+
+    def handed_back(self, leg_id: LegId) -> "Run":
+        """The run after the last door refused a leg: it waits to be handed over again."""
+        leg = self.leg(leg_id)
+        if leg is None:
+            return self
+        never_left = leg.order is None or leg.order.status is OrderStatus.INTENDED
+        return self.with_legs((replace(leg, placed=False, order=None if never_left else leg.order),))
+
+    def client_order_id(self, leg: Leg) -> ClientOrderId:
+        """The id of a leg's current attempt."""
+        return client_order_id_for(self.run_id, leg.leg, leg.attempt)
