@@ -1,0 +1,298 @@
+"""The composition root: the only place that wires. Starts mailroom, desk and departments in order; stops in reverse."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pykka
+import structlog
+
+from departments.compliance.department import ComplianceDepartment
+from departments.executive.department import ExecutiveDepartment
+from departments.executive.phases import HoldReason
+from departments.office.actor import DepartmentActor, Office
+from departments.office.clock import Clock, SystemClock
+from departments.office.department import Department
+from departments.office.directory import Directory
+from departments.office.settings import Settings
+from departments.office.supervisor import Supervisor
+from departments.office.timers import Timers
+from departments.operations.department import OperationsDepartment
+from departments.trading.alpaca.endpoints import Endpoints
+from departments.trading.alpaca.rest import AlpacaBroker
+from departments.trading.alpaca.stream import TradesStream
+from departments.trading.broker import Broker
+from departments.trading.department import TradingDepartment
+from departments.trading.desk import BrokerDesk
+from messages.control import HaltTrading, HoldRun
+from messages.envelope import Envelope
+from messages.mailroom.mailroom import SqlMailroom
+from messages.message import Message
+from messages.values import AccountName, Recipient, RunId
+
+THREAD_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while another waits; the default of 5 ms is a BUY's whole journey."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Alpaca's key pair. Never logged."""
+
+    key_id: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return "Keys(...)"
+
+
+class Firm:
+    """One account's departments, wired and running."""
+
+    ORDER: ClassVar = (Recipient.OPERATIONS, Recipient.COMPLIANCE, Recipient.EXECUTIVE, Recipient.TRADING)
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        store_url: str | None,
+        account: AccountName,
+        settings: Settings,
+        keys: Keys,
+        endpoints: Endpoints,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare; nothing runs before `start`.
+
+        Args:
+            home: FIRM_HOME.
+            store_url: SQLAlchemy URL; None: SQLite in `home`.
+            account: The account of this firm, named in the settings.
+            settings: All of them.
+            keys: Alpaca's key pair.
+            endpoints: Where Alpaca is.
+            clock: The machine's unless given.
+        """
+        self._home = home
+        self._store_url = store_url
+        self._account = account
+        self._settings = settings
+        self._sha256 = settings.sha256()
+        self._keys = keys
+        self._endpoints = endpoints
+        self._clock = clock or SystemClock()
+        self._cleanup = ExitStack()
+        self._over = threading.Event()
+        self._gave_up: str | None = None
+        self._log = structlog.get_logger().bind(department="office", account=account)
+        self._differs: list[tuple[RunId | None, str]] = []
+
+    @property
+    def gave_up(self) -> str | None:
+        """Why the firm stopped by itself; None if it didn't."""
+        return self._gave_up
+
+    def start(self) -> None:
+        """Take the account, wake the departments, take up what lies in their inboxes.
+
+        Raises:
+            LeaseHeld: Another daemon has the account.
+            StoreUnavailable: The mailroom can't be opened.
+            BrokerUnavailable: Alpaca can't be reached.
+            KeysRefused: Alpaca doesn't take the keys.
+        """
+        try:
+            self._start()
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _start(self) -> None:
+        mailroom = SqlMailroom.open(url=self._store_url, home=self._home, account=self._account, now=self._clock.now)
+        self._cleanup.callback(mailroom.close)
+        self._mailroom = mailroom
+        mailroom.on_failure(lambda error: self._give_up(f"the store's writer died: {error}"))
+        mailroom.remember_settings(self._sha256, self._settings.document())
+        self._probe()
+
+        self._timers = Timers(self._clock, self._deliver_one)
+        self._directory = Directory(self._is_due, self._timers.add)
+        desk = BrokerDesk(
+            make_broker=self._broker,
+            mailroom=mailroom,
+            deliver=self._deliver_one,
+            clock=self._clock.now,
+            settings=self._settings,
+        )
+        self._directory.register_desk(desk.submit)
+        self._supervisor = Supervisor(
+            mailroom=mailroom,
+            directory=self._directory,
+            clock=self._clock,
+            hire=self._hire,
+            give_up=self._give_up,
+        )
+        for name in self.ORDER:
+            self._directory.register(name, self._hire(name))
+        self._cleanup.callback(self._dismiss)
+        self._supervisor.start()
+        self._cleanup.callback(self._supervisor.stop)
+        self._timers.start()
+        self._cleanup.callback(self._timers.stop)
+        desk.start()
+        self._cleanup.callback(desk.close)
+        for name in (*self.ORDER, Recipient.BROKER):
+            self._directory.deliver(mailroom.unhandled(name))
+        self._report_doubts()
+        stream = TradesStream(
+            url=self._endpoints.stream_url,
+            key_id=self._keys.key_id,
+            secret_key=self._keys.secret_key,
+            on_message=self._streamed,
+        )
+        stream.start()
+        self._cleanup.callback(stream.stop)
+        mailroom.on_letter(self._take_letters)
+        self._take_letters()
+        gc.collect()
+        gc.freeze()  # what lives as long as the firm is not looked at again and again
+        self._log.info("firm.started", home=str(self._home), epoch=mailroom.epoch, alpaca=self._endpoints.rest_url)
+
+    def stop(self) -> None:
+        """Stop in reverse order. Whatever was recorded is durable when this returns."""
+        self._log.info("firm.stopping")
+        self._cleanup.close()
+        leftovers = pykka.ActorRegistry.get_all()
+        if leftovers:
+            self._log.error("firm.leftovers", actors=[str(ref) for ref in leftovers])
+        self._log.info("firm.stopped")
+
+    def wait(self) -> None:
+        """Block until `ask_to_stop`, or until the firm gives up."""
+        self._over.wait()
+
+    def ask_to_stop(self) -> None:
+        """Let `wait` return."""
+        self._over.set()
+
+    def _broker(self) -> Broker:
+        return AlpacaBroker(
+            endpoints=self._endpoints,
+            key_id=self._keys.key_id,
+            secret_key=self._keys.secret_key,
+            connect_timeout_s=self._settings.trading.connect_timeout_s,
+            read_timeout_s=self._settings.trading.read_timeout_s,
+        )
+
+    def _probe(self) -> None:
+        """Ask Alpaca for the account once, on the main thread: keys and address are right, and alpaca is imported."""
+        self._broker().account()
+
+    def _hire(self, name: Recipient) -> "pykka.ActorRef[pykka.Actor]":
+        office = Office(
+            mailroom=self._mailroom,
+            directory=self._directory,
+            clock=self._clock,
+            settings=self._settings,
+            settings_sha256=self._sha256,
+            failed=self._supervisor.failed,
+            replay_differs=lambda run_id, how: self._differs.append((run_id, how)),
+        )
+        return DepartmentActor.start(self._department(name), office)
+
+    def _department(self, name: Recipient) -> Department[Any]:
+        makers: Mapping[Recipient, Callable[[], Department[Any]]] = {
+            Recipient.OPERATIONS: OperationsDepartment,
+            Recipient.COMPLIANCE: ComplianceDepartment,
+            Recipient.EXECUTIVE: lambda: ExecutiveDepartment(self._account),
+            Recipient.TRADING: TradingDepartment,
+        }
+        return makers[name]()
+
+    def _dismiss(self) -> None:
+        for name in reversed(self.ORDER):
+            ref = self._directory.actor(name)
+            if ref is not None and ref.is_alive():
+                ref.stop()
+
+    def _is_due(self, envelope: Envelope) -> bool:
+        return envelope.due_at is None or envelope.due_at <= self._clock.now()
+
+    def _deliver_one(self, envelope: Envelope) -> None:
+        self._directory.deliver_one(envelope)
+
+    def _streamed(self, message: Message, message_id: str | None) -> None:
+        envelope = self._mailroom.receive(
+            sender="stream",
+            recipient=Recipient.TRADING,
+            message=message,
+            at=self._clock.now(),
+            message_id=message_id,
+        )
+        if envelope is not None:
+            self._directory.deliver_one(envelope)
+
+    def _take_letters(self) -> None:
+        self._directory.deliver(self._mailroom.import_letters(self._clock.now()))
+
+    def _report_doubts(self) -> None:
+        """Hold what can't be trusted: a replay that differs from the journal, a tail that was quarantined."""
+        doubts = [(run_id, HoldReason.REPLAY_MISMATCH, how) for run_id, how in self._differs]
+        doubts += [
+            (run_id, HoldReason.REPLAY_MISMATCH, "the journal's tail was broken and is quarantined")
+            for run_id in self._mailroom.quarantined
+        ]
+        for run_id, reason, how in doubts:
+            self._log.error("replay.differs", run_id=run_id, detail=how)
+            word: Message = HaltTrading(reason=how, by="firm")
+            if run_id is not None:
+                word = HoldRun(run_id=run_id, reason=reason.value, detail=how)
+            envelope = self._mailroom.receive(
+                sender="office",
+                recipient=Recipient.EXECUTIVE,
+                message=word,
+                at=self._clock.now(),
+                message_id=f"office:{uuid4().hex}",
+            )
+            if envelope is not None:
+                self._directory.deliver_one(envelope)
+
+    def _give_up(self, reason: str) -> None:
+        """Stop, loudly: nothing may leave any more, since nothing can be written down."""
+        self._gave_up = reason
+        self._log.critical("store.failed", reason=reason)
+        self._over.set()
+
+
+def run(firm: Firm, started: Callable[[], None] = lambda: None) -> str | None:
+    """Run a firm in the foreground until SIGTERM or SIGINT.
+
+    Args:
+        firm: Not started yet.
+        started: Called once it runs.
+
+    Returns:
+        None after a clean stop; why it gave up otherwise.
+
+    Raises:
+        As `Firm.start`.
+    """
+    sys.setswitchinterval(THREAD_SWITCH_S)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: firm.ask_to_stop())
+    firm.start()
+    started()
+    firm.wait()
+    if firm.gave_up is not None:
+        sys.stderr.write(f"firm: {firm.gave_up}\n")
+        sys.stderr.flush()
+        os._exit(6)  # a stop in order would wait for a store that is gone
+    firm.stop()
+    return None
