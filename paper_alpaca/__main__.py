@@ -13,12 +13,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--state", default=None, help="YAML file: cash, positions, prices, clock, fills")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")
+    parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input ends")
     given = parser.parse_args(arguments)
 
     from paper_alpaca.server import serve
 
     try:
-        serve(given.host, given.port, given.state, given.seed)
+        serve(given.host, given.port, given.state, given.seed, stop_with_stdin=given.stop_with_stdin)
     except (StateError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

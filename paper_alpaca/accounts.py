@@ -31,7 +31,6 @@ class Position:
     Attributes:
         qty: Signed: short positions are negative; never 0.
         cost: USD paid for the shares held, signed like `qty`.
-        opened_today: Shares of it traded since the start, for the intraday figures.
     """
 
     symbol: str

@@ -36,26 +36,28 @@ def order_value(
 
 def reserved_value(live: Iterable[Order], market: Market) -> Decimal:
     """Return what the live orders that open or enlarge a position may still cost, USD."""
-    total = ZERO
+    largest: dict[str, Decimal] = {}
     for order in live:
         if order.position_intent.endswith("_to_open") and not (order.status == "held" and order.parent):
             left = None if order.qty is None else order.qty - order.filled_qty
             value = order_value(order.ticket, left, order.limit_price, order.stop_price, market.last.get(order.symbol))
-            total += value - order.filled_value if left is None else value
-    return total
+            if left is None:
+                value -= order.filled_value
+            largest[order.group] = max(value, largest.get(order.group, ZERO))
+    return sum(largest.values(), ZERO)
 
 
 def holders(live: Iterable[Order], symbol: str, side: str, market: Market) -> dict[str, Decimal]:
-    """Return the shares that live orders of one side hold, by order; the legs of one bracket hold theirs once."""
+    """Return the shares that live orders of one side hold, by order; each group holds once."""
     last = market.last.get(symbol)
     held: dict[str, tuple[str, Decimal]] = {}
     for order in live:
         if order.symbol != symbol or order.side != side or (order.status == "held" and order.parent):
             continue
         left = order.remaining(last)
-        known = held.get(order.family)
+        known = held.get(order.group)
         if known is None or known[1] < left:
-            held[order.family] = (order.order_id, left)
+            held[order.group] = (order.order_id, left)
     return dict(held.values())
 
 

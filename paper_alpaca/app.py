@@ -116,7 +116,6 @@ class App:
         else:
             faulty = await _respond_faultily(call)
             if faulty is None:
-                asked.status = 0
                 await _reset(scope, receive)
                 return
             answer = faulty

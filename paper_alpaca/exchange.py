@@ -12,10 +12,10 @@ calls them when - at once, after a delay, when a price moves - is the desk's bus
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from random import Random
-from uuid import UUID
 
 from paper_alpaca.accounts import Account, BrokenBookError, Totals
 from paper_alpaca.admission import admit, holders, reserved_value
@@ -54,6 +54,16 @@ class Exchange:
         """Return the shares of a position that open orders hold, >= 0."""
         side = "sell" if self.account.qty(symbol) > 0 else "buy"
         return sum(holders(self.live.values(), symbol, side, self.market).values(), ZERO)
+
+    def left(self, order: Order, price: Decimal) -> Decimal:
+        """Return the shares an order could still execute at a price.
+
+        Dollars that would sell more shares than there are, because the price fell, sell those there are.
+        """
+        left = order.remaining(price)
+        if order.qty is None and order.position_intent.endswith("_to_close"):
+            return min(left, abs(self.account.qty(order.symbol)))
+        return left
 
     # Placing
 
@@ -101,7 +111,7 @@ class Exchange:
                 leg_ticket.limit_price,
                 leg_ticket.stop_price,
             )
-            leg.parent, leg.stranger = order, stranger
+            leg.parent, leg.stranger, leg.group = order, stranger, order.order_id
             order.legs.append(leg)
         self._tell(status, order, now)
         return order
@@ -128,7 +138,7 @@ class Exchange:
         Raises:
             BrokenBookError: The order is over, or more than the rest would execute.
         """
-        left = order.remaining(price)
+        left = self.left(order, price)
         if not order.is_live or qty <= 0 or qty > left:
             raise BrokenBookError(f"expected 0 < qty <= {left} on a live order, was {qty} on a {order.status} one")
         order.filled_qty += qty
@@ -234,10 +244,9 @@ class Exchange:
         if ticket.client_order_id is not None and ticket.client_order_id in self.by_client_id:
             return DUPLICATE_ID
         others = [other for other in self.live.values() if other is not order]
-        if order.parent is None:
-            intent = admit(ticket, self.account, self.market, others, is_open=True)
-            if isinstance(intent, Refusal):
-                return intent
+        refusal = self._check_replacement(order, ticket, others)
+        if refusal is not None:
+            return refusal
         self._move(order, "pending_replace", now)
         new = self._enter(
             ticket,
@@ -249,15 +258,19 @@ class Exchange:
             ticket.limit_price,
             ticket.stop_price,
         )
-        new.qty, new.replaces, new.parent = qty, order.order_id, order.parent
-        self.live.pop(new.order_id)  # holds and reserves nothing until it takes over
+        new.qty, new.replaces, new.parent, new.group = qty, order.order_id, order.parent, order.group
         return new
 
     def finish_replace(self, old: Order, new: Order, now: datetime) -> bool:
-        """Let the new order take over, unless the old one was faster; tell which it was."""
+        """Let the new order take over, unless the old one is over or there is no room any more; tell which it was."""
         if old.status != "pending_replace":
-            new.failed_at = now
-            self._move(new, "rejected", now, "the order to replace is over")
+            self.end(new, "rejected", now, "the order to replace is over")
+            return False
+        others = [other for other in self.live.values() if other is not old and other is not new]
+        if self._check_replacement(old, new.ticket, others) is not None:
+            old.status = "partially_filled" if old.filled_qty else "new"
+            self._tell("order_replace_rejected", old, now)
+            self.end(new, "rejected", now, "no room for the replacement")
             return False
         old.replaced_by = new.order_id
         self.end(old, "replaced", now)
@@ -266,11 +279,18 @@ class Exchange:
         new.legs = old.legs
         for leg in new.legs:
             leg.parent = new
-        self.live[new.order_id] = new
-        self._move(new, "new", now)
+        if new.status == "accepted":
+            self._move(new, "new", now)
         return True
 
     # Inside
+
+    def _check_replacement(self, order: Order, ticket: Ticket, others: list[Order]) -> Refusal | None:
+        if order.parent is not None:
+            return None  # exits share what their position has
+        checked = replace(ticket, client_order_id=None, order_class="")
+        intent = admit(checked, self.account, self.market, others, is_open=True)
+        return intent if isinstance(intent, Refusal) else None
 
     def _enter(
         self,
@@ -287,6 +307,7 @@ class Exchange:
         order = Order(
             n=len(self.orders) + 1,
             order_id=order_id,
+            group=order_id,
             client_order_id=ticket.client_order_id or self._new_id(),
             ticket=ticket,
             position_intent=intent,
@@ -328,7 +349,9 @@ class Exchange:
         self._sink(Happening(event, order, now, self._new_id(), reason=reason))
 
     def _new_id(self) -> str:
-        return str(UUID(int=self._rng.getrandbits(128), version=4))
+        digits = f"{self._rng.getrandbits(128):032x}"
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
     def _activity_id(self, now: datetime) -> str:
         local = new_york(now)

@@ -22,7 +22,7 @@ _FIELDS: Final[dict[str, frozenset[str]]] = {
     "html": frozenset({"status", "body"}),
     "latency": frozenset({"ms", "seconds"}),
     "reject": frozenset({"reason"}),
-    "fill": frozenset({"fill", "mode", "how", "fraction", "then"}),
+    "fill": frozenset({"fill", "fraction", "then"}),
     "fill_delay": frozenset({"ms", "seconds"}),
     "cash_delay": frozenset({"ms", "seconds"}),
     "stuck_cancel": frozenset(),
@@ -40,6 +40,7 @@ _STREAM_FIELDS: Final[dict[str, frozenset[str]]] = {
     "unknown_event": frozenset({"name"}),
     "unknown_status": frozenset({"name"}),
 }
+_PARTS: Final = ("none", "partial")
 _COMMON: Final = frozenset({"on", "symbol", "side", "times", "after", "do", "event"})
 # At most one action of each kind happens to a request.
 _KIND: Final = {
@@ -178,7 +179,7 @@ def _read_rule(given: object) -> Rule:
     actions = _STREAM_FIELDS if on == "stream" else _FIELDS
     if do not in actions:
         raise RuleError(f"expected do of on {on!r} to be one of {', '.join(sorted(actions))}, was {do!r}")
-    unknown = set(given) - _COMMON - actions[do]
+    unknown = {key for key in set(given) - _COMMON - actions[do] if do != "fill" or given[key] not in _PARTS}
     if unknown:
         known = ", ".join(sorted(_COMMON | actions[do]))
         raise RuleError(f"unknown {', '.join(sorted(map(str, unknown)))} in a {do} rule, expected of {known}")
@@ -205,15 +206,17 @@ def _read_rule(given: object) -> Rule:
 def fill_of(rule: Rule) -> tuple[str, Decimal, str]:
     """Return a fill rule's part ("none" or "partial"), fraction and what follows."""
     facts = rule.facts
-    given = facts.get("fill", facts.get("mode", facts.get("how")))
-    part = "partial" if given is None else str(given)
-    return part, parse(facts.get("fraction")) or Decimal("0.5"), str(facts.get("then") or "rest")
+    return _part(facts) or "partial", parse(facts.get("fraction")) or Decimal("0.5"), str(facts.get("then") or "rest")
+
+
+def _part(given: Mapping[str, object]) -> str | None:
+    """Return "none" or "partial", whatever key it stands under: only these two words can be meant."""
+    return next((str(value) for value in given.values() if value in _PARTS), None)
 
 
 def _check_fill(given: Mapping[str, object]) -> None:
-    part = given.get("fill", given.get("mode", given.get("how", "partial" if "fraction" in given else None)))
-    if part not in {"none", "partial"}:
-        raise RuleError(f"expected fill none or partial, was {part!r}")
+    if _part(given) is None and "fraction" not in given:
+        raise RuleError(f"expected fill none or partial, was {given.get('fill')!r}")
     then = given.get("then")
     if then not in {None, "cancel", "expire", "rest"}:
         raise RuleError(f"expected then cancel, expire or rest, was {then!r}")

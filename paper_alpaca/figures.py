@@ -56,18 +56,17 @@ def decimals(figure: Decimal) -> int:
 
 def nanos(moment: datetime) -> str:
     """Write a time with nine decimals, UTC, as in orders. The last three are made up: Python knows microseconds."""
-    micro = moment.microsecond
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{micro:06d}{micro * 7919 % 1000:03d}Z"
+    return f"{moment.isoformat(timespec='microseconds')[:26]}{moment.microsecond * 7919 % 1000:03d}Z"
 
 
 def micros(moment: datetime) -> str:
     """Write a time with six decimals, UTC."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def seconds(moment: datetime) -> str:
     """Write a time to the second, UTC."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    return moment.isoformat(timespec="seconds")[:19] + "Z"
 
 
 def parse_time(value: str) -> datetime | None:

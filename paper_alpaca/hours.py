@@ -14,6 +14,8 @@ from functools import lru_cache
 from typing import Final
 
 _DAY: Final = timedelta(days=1)
+_SUMMER: Final = timezone(timedelta(hours=-4))
+_WINTER: Final = timezone(timedelta(hours=-5))
 _OPENS: Final = time(9, 30)
 _CLOSES: Final = time(16, 0)
 _CLOSES_EARLY: Final = time(13, 0)
@@ -35,9 +37,8 @@ class Session:
 def new_york(moment: datetime) -> datetime:
     """Turn an aware time into New York's, by the rule in force since 2007."""
     utc = moment.astimezone(UTC)
-    starts = datetime.combine(_nth_weekday(utc.year, 3, 6, 2), time(7), UTC)
-    ends = datetime.combine(_nth_weekday(utc.year, 11, 6, 1), time(6), UTC)
-    return utc.astimezone(_offset(summer=starts <= utc < ends))
+    starts, ends = _summer_time(utc.year)
+    return utc.astimezone(_SUMMER if starts <= utc < ends else _WINTER)
 
 
 def is_trading_day(day: date) -> bool:
@@ -49,8 +50,8 @@ def session_on(day: date) -> Session | None:
     """Return the session of this day, or None when the exchange stays closed."""
     if not is_trading_day(day):
         return None
-    summer = _nth_weekday(day.year, 3, 6, 2) <= day < _nth_weekday(day.year, 11, 6, 1)
-    zone = _offset(summer=summer)
+    starts, ends = _summer_time(day.year)
+    zone = _SUMMER if starts.date() <= day < ends.date() else _WINTER
     closes = _CLOSES_EARLY if _is_half_day(day) else _CLOSES
     return Session(day, datetime.combine(day, _OPENS, zone), datetime.combine(day, closes, zone))
 
@@ -99,8 +100,13 @@ def current_session(now: datetime) -> Session | None:
     return session if session is not None and session.opens <= now < session.closes else None
 
 
-def _offset(*, summer: bool) -> timezone:
-    return timezone(timedelta(hours=-4 if summer else -5))
+@lru_cache(maxsize=64)
+def _summer_time(year: int) -> tuple[datetime, datetime]:
+    """Return when summer time begins and ends: 2 a.m. in New York, in the offset that ends there."""
+    return (
+        datetime.combine(_nth_weekday(year, 3, 6, 2), time(7), UTC),
+        datetime.combine(_nth_weekday(year, 11, 6, 1), time(6), UTC),
+    )
 
 
 def _nth_weekday(year: int, month: int, weekday: int, n: int) -> date:

@@ -75,7 +75,7 @@ class Market:
 
     def find_asset(self, symbol_or_id: str) -> Asset | None:
         """As `asset`, by symbol or by asset id."""
-        found = self.asset(symbol_or_id)
+        found = self.asset(symbol_or_id.upper())
         if found is None and len(symbol_or_id) == 36:
             return next((self.asset(s) for s in self.symbols() if asset_id(s) == symbol_or_id), None)
         return found

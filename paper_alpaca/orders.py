@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from paper_alpaca.figures import AVERAGE_STEP, SHARE_STEP, ZERO, nanos, text, text_or_none
+from paper_alpaca.figures import AVERAGE_STEP, SHARE_STEP, ZERO, nanos, seconds, text, text_or_none
 from paper_alpaca.market import asset_id
 
 Side = Literal["buy", "sell"]
@@ -85,12 +85,15 @@ class Order:
         filled_value: USD over all executions that stand: sum of qty x price.
         parent: The entry of a bracket or OTO, or the first order of an OCO; None for that one itself.
         legs: The orders that depend on this one.
+        group: Names the orders of which only one can execute: exits of one bracket, an order and its replacement.
+            They hold shares and reserve money once.
         received_at: When the request came in, real time.
         stranger: Whether the control API placed it, not a client of the account.
     """
 
     n: int
     order_id: str
+    group: str
     client_order_id: str
     ticket: Ticket
     position_intent: str
@@ -134,11 +137,6 @@ class Order:
         """Whether something can still happen to it."""
         return self.status not in TERMINAL
 
-    @property
-    def family(self) -> str:
-        """The id that the legs of one bracket or OCO share."""
-        return self.order_id if self.parent is None else self.parent.order_id
-
     def remaining(self, price: Decimal | None) -> Decimal:
         """Return the shares still to execute; for a notional order, those its dollars pay for at `price`."""
         if self.qty is not None:
@@ -164,7 +162,7 @@ class Order:
             "client_order_id": self.client_order_id,
             "created_at": nanos(self.created_at),
             "expired_at": _time(self.expired_at),
-            "expires_at": None if self.expires_at is None else f"{self.expires_at:%Y-%m-%dT%H:%M:%S}Z",
+            "expires_at": None if self.expires_at is None else seconds(self.expires_at),
             "extended_hours": ticket.extended_hours,
             "failed_at": _time(self.failed_at),
             "filled_at": _time(self.filled_at),

@@ -1,6 +1,9 @@
 """The local Alpaca as a program: `python -m paper_alpaca --port 0 --state state.yaml`."""
 
 import contextlib
+import gc
+import logging
+import os
 import signal
 import socket
 import struct
@@ -13,10 +16,11 @@ from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 
 from paper_alpaca.app import App
 from paper_alpaca.state import State, load_state
-from paper_alpaca.stream import Receive, Scope, Send
+from paper_alpaca.stream import HandshakeRefusedError, Receive, Scope, Send
 
 # Longer than clients keep idle connections: a connection that closes under a POST leaves its outcome unknown.
 KEEP_ALIVE_S: Final = 300
@@ -24,7 +28,7 @@ _STOP_WITHIN_S: Final = 1
 _ABORT: Final = struct.pack("ii", 1, 0)  # SO_LINGER that makes close() send a TCP reset
 
 
-def serve(host: str, port: int, state_path: Path | str | None, seed: int) -> None:
+def serve(host: str, port: int, state_path: Path | str | None, seed: int, *, stop_with_stdin: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; prints `listening on http://H:P` once it does.
 
     Args:
@@ -32,6 +36,7 @@ def serve(host: str, port: int, state_path: Path | str | None, seed: int) -> Non
         port: Port to listen on; 0 for a free one.
         state_path: The state file; None for a plain account with $100,000.
         seed: What all randomness is drawn from.
+        stop_with_stdin: Stop when standard input ends: with the process at its other end, however that dies.
 
     Raises:
         StateError: The state file can't be used.
@@ -57,7 +62,14 @@ def serve(host: str, port: int, state_path: Path | str | None, seed: int) -> Non
         ws_per_message_deflate=False,
         backlog=512,
     )
-    _Server(config).run(sockets=[listener])
+    server = _Server(config)
+    # What stands now stays: the collector need not look at it while requests wait.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    if stop_with_stdin:
+        threading.Thread(target=server.stop_at_end_of_stdin, daemon=True).start()
+    server.run(sockets=[listener])
 
 
 class _LateApp:
@@ -69,7 +81,11 @@ class _LateApp:
         self._app: App | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.get()(scope, receive, send)
+        try:
+            await self.get()(scope, receive, send)
+        except HandshakeRefusedError:
+            # What uvicorn takes quietly; a plain return it reports as a handshake left unanswered.
+            raise ClientDisconnected from None
 
     def get(self) -> App:
         """Return the application, making it if need be."""
@@ -103,6 +119,14 @@ class _Server(uvicorn.Server):
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.should_exit = True
+        # Whoever still waits for an answer is cut off; uvicorn reports that as a failure.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+    def stop_at_end_of_stdin(self) -> None:
+        """Wait for the end of standard input, then stop."""
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        self._stop(signal.SIGTERM, None)
 
 
 class _Protocol(HttpToolsProtocol):

@@ -21,9 +21,14 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATHS: Final = frozenset({"/stream", "/stream/"})
+_CROWDED: Final = "connection limit exceeded"
 _REORDER_WAIT_S: Final = 0.25
 _DATA_NULL: Final = b'{"stream":"trade_updates","data":null}'
 _event_ids = count(1)
+
+
+class HandshakeRefusedError(Exception):
+    """The handshake was answered with plain HTTP; there is no connection to go on with."""
 
 
 class Streams:
@@ -39,10 +44,9 @@ class Streams:
         crowded = len(self._open) >= len(self._venue.desks)
         if crowded or self._venue.faults.for_connection("handshake_429"):
             asked.status = 429
-            await refuse_handshake(send, 429, b'{"code":42910000,"message":"connection limit exceeded"}')
-            return
+            await refuse_handshake(send, 429, b'{"code":42910000,"message":"' + _CROWDED.encode() + b'"}')
         asked.status = 101
-        connection = _Connection(self._venue, send)
+        connection = _Connection(self._venue, send, self._is_taken)
         self._open.add(connection)
         try:
             await send({"type": "websocket.accept"})
@@ -50,6 +54,9 @@ class Streams:
         finally:
             self._open.discard(connection)
             connection.leave()
+
+    def _is_taken(self, desk: Desk) -> bool:
+        return any(connection.desk is desk for connection in self._open)
 
     def apply_rules(self) -> None:
         """Close what a `close` rule that waits for nothing in particular closes at once."""
@@ -62,10 +69,11 @@ class Streams:
 class _Connection:
     """One client of the stream."""
 
-    def __init__(self, venue: Venue, send: Send) -> None:
+    def __init__(self, venue: Venue, send: Send, is_taken: Callable[[Desk], bool]) -> None:
         self._venue = venue
+        self._is_taken = is_taken
         self._send = send
-        self._desk: Desk | None = None
+        self.desk: Desk | None = None
         self._outbox: asyncio.Queue[bytes | int] = asyncio.Queue()
         self._swapped: bytes | None = None
         self._loop = asyncio.get_running_loop()
@@ -85,8 +93,8 @@ class _Connection:
 
     def leave(self) -> None:
         """Stop listening."""
-        if self._desk is not None:
-            self._desk.listeners.discard(self)
+        if self.desk is not None:
+            self.desk.listeners.discard(self)
 
     def close(self, rule: Rule) -> None:
         """Close the connection as a rule says."""
@@ -165,8 +173,13 @@ class _Connection:
     def _log_in(self, key_id: str, secret_key: str) -> None:
         if self._venue.faults.for_connection("auth_mute"):
             return
-        self._desk = self._venue.desk_for(key_id, secret_key)
-        if self._desk is None:
+        desk = self._venue.desk_for(key_id, secret_key)
+        if desk is not None and desk is not self.desk and self._is_taken(desk):
+            self._say("authorization", {"action": "authenticate", "message": _CROWDED, "status": "unauthorized"})
+            self._outbox.put_nowait(1008)
+            return
+        self.desk = desk
+        if desk is None:
             self._say(
                 "authorization",
                 {
@@ -179,14 +192,14 @@ class _Connection:
             self._say("authorization", {"action": "authenticate", "status": "authorized"})
 
     def _listen(self, streams: object) -> None:
-        if self._desk is None:
+        if self.desk is None:
             self._say("authorization", {"action": "listen", "status": "unauthorized"})
             return
         wanted = [stream for stream in streams if stream == "trade_updates"] if isinstance(streams, list) else []
         if wanted:
-            self._desk.listeners.add(self)
+            self.desk.listeners.add(self)
         else:
-            self._desk.listeners.discard(self)
+            self.desk.listeners.discard(self)
         self._say("listening", {"streams": wanted})
 
     def _say(self, stream: str, data: dict[str, object]) -> None:
@@ -194,10 +207,15 @@ class _Connection:
 
 
 async def refuse_handshake(send: Send, status: int, body: bytes) -> None:
-    """Answer a handshake with plain HTTP."""
+    """Answer a handshake with plain HTTP.
+
+    Raises:
+        HandshakeRefusedError: Always, once that is sent.
+    """
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
+    raise HandshakeRefusedError
 
 
 def frame(happening: Happening, rules: dict[str, Rule] | None = None) -> bytes:

@@ -54,8 +54,10 @@ class PaperAlpaca:
                 str(path),
                 "--seed",
                 str(seed),
+                "--stop-with-stdin",  # with this process, however it ends
             ],
             cwd=_ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -158,8 +160,9 @@ class PaperAlpaca:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
         self._folder.cleanup()
         return self.process.returncode
 
