@@ -276,7 +276,9 @@ class _Machine:
             return Step(phase, notes=(Note("run.release_while_halted", {"by": event.by}, "warning"),))
         released = Note("run.released", {"by": event.by, "reason": phase.reason.value})
         inner = phase.resume_to
-        if phase.reason in {HoldReason.SELL_SHORTFALL, HoldReason.SELL_TIMEOUT, HoldReason.CASH_NOT_SEEN}:
+        if phase.reason is HoldReason.CASH_NOT_SEEN:
+            inner = with_run(inner, replace(inner.run, cash_taken_on_trust=True))
+        if phase.reason in {HoldReason.SELL_SHORTFALL, HoldReason.SELL_TIMEOUT}:
             legs = (replace(leg, resends=0) for leg in inner.run.legs if leg.absent)
             inner = with_run(inner, replace(inner.run.with_legs(legs), released=True))
         if phase.reason is HoldReason.VERIFICATION_MISMATCH and isinstance(inner, Verifying):
@@ -635,7 +637,7 @@ class _Machine:
             cash_now_usd=account.cash_usd,
             spent_usd=run.spent_usd,
         )
-        if not money_seen(money) and not run.released:
+        if not money_seen(money) and not run.cash_taken_on_trust:
             due = cash_before + money.proceeds_usd - money.spent_usd
             seen = f"cash: expected about ${due:.2f}, Alpaca shows ${account.cash_usd:.2f}"
             return self.gate_waits(phase, seen, HoldReason.CASH_NOT_SEEN)

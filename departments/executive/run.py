@@ -151,8 +151,8 @@ class Run:
         expires_at: The earlier of the approval's and the plan's expiry.
         tick: Raised at each entry into a phase; timers carry it, so an old one means nothing.
         before: The snapshot the run began on; its cash is `cash_before`.
-        released: The operator let the run go on after a shortfall, or in spite of cash not seen.
-        expected_in_question: Verification's differences, oldest run of it.
+        released: The operator let the run go on after a sell shortfall.
+        cash_taken_on_trust: The operator let it go on although the cash was not seen; what is seen still bounds the BUYs.
         breaches: Limits broken before the run, as Compliance reported them.
     """
 
@@ -170,6 +170,7 @@ class Run:
     before: Snapshot | None = None
     send_order: tuple[LegId, ...] = ()
     released: bool = False
+    cash_taken_on_trust: bool = False
     gate: GateRecord | None = None
     differences: tuple[Difference, ...] = ()
     verified: bool | None = None
@@ -234,11 +235,19 @@ class Run:
         return replace(self, legs=tuple(by_name.get(leg.leg, leg) for leg in self.legs))
 
     def decided(self, decisions: Iterable[LegDecision]) -> "Run":
-        """The run after a review or a fit: quantities only ever fall, reasons add up, orders are left alone."""
+        """The run after a review or a fit: quantities only ever fall, reasons add up, orders are left alone.
+
+        A leg whose order could not be found keeps its quantity, since the same id must mean the same order; if that
+        does not fit any more it is given up (and watched), not cut.
+        """
         changed = []
         for decision in decisions:
             leg = self.leg(decision.leg)
-            if leg is None or leg.sent:
+            if leg is None or leg.placed:
+                continue
+            if leg.order is not None:
+                if decision.qty < leg.qty:
+                    changed.append(replace(leg, placed=True, violations=leg.violations + decision.violations))
                 continue
             qty = ZERO if decision.decision is Decision.DROP else min(leg.qty, decision.qty)
             changed.append(replace(leg, qty=qty, violations=leg.violations + decision.violations))
