@@ -152,7 +152,7 @@ class Run:
         tick: Raised at each entry into a phase; timers carry it, so an old one means nothing.
         before: The snapshot the run began on; its cash is `cash_before`.
         released: The operator let the run go on after a sell shortfall.
-        cash_taken_on_trust: The operator let it go on although the cash was not seen; what is seen still bounds the BUYs.
+        cash_taken_on_trust: The operator let it go on though the cash was not seen; what is seen still bounds the BUYs.
         breaches: Limits broken before the run, as Compliance reported them.
     """
 
