@@ -1,0 +1,123 @@
+"""The sentence for people that belongs to each event of the log.
+
+Events are constant dotted names; operators and scripts watch for some of these sentences, word by word (the contract
+names them). A field stands in braces; a list becomes words with commas; `{SIDE}` is the side in capitals.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+SENTENCES: Final[Mapping[str, str]] = {
+    # the firm
+    "firm.started": "The firm is open for business",
+    "firm.stopping": "The firm is closing",
+    "firm.stopped": "The firm is closed",
+    "actor.replaced": "{about} failed and was replaced: {error}",
+    "firm.leftovers": "Still there after the stop, a bug: {actors}",
+    "store.failed": "THE STORE FAILED, the firm stops: {reason}",
+    "replay.differs": "The journal replayed gives something else than it did then: {detail}",
+    "library.said": "{library}: {said}",
+    "log.lines_lost": "{count} lines of this log were lost; the journal has every fact",
+    "mail.dead_lettered": "Nobody could handle {message_type}: {reason}; see firm status",
+    "mail.ignored": "{message_type} means nothing here",
+    "trading.halted": "TRADING HALTED: {reason}",
+    "trading.resumed": "Trading is resumed",
+    # a run
+    "run.accepted": "Plan {plan_id} is accepted: {sells} SELLs, {buys} BUYs",
+    "run.already_here": "The plan is here already; nothing new is started",
+    "run.unknown": "{message_type} is about a run that is not here",
+    "run.started": "The run begins: {sells} SELLs, {buys} BUYs",
+    "run.waiting_turn": "The run waits for {before} to end",
+    "run.phase": "The run goes on to {phase}",
+    "market.closed": "The run waits for the market: {detail}",
+    "market.open": "The market is open",
+    "sells.executing": "STEP 1: Executing {count} SELL orders",
+    "sells.waiting": "Waiting for {count} orders to fill: {symbols}",
+    "sells.filled": "All SELL orders filled successfully",
+    "sells.short": "Not every SELL filled: {detail}",
+    "gate.asked": "Asking Alpaca whether the proceeds are there",
+    "gate.waiting": "The BUYs wait: {reason}",
+    "gate.opened": "The gate is open: proceeds ${proceeds}, cash ${cash_at_gate}",
+    "buys.executing": "STEP 2: Executing {count} BUY orders",
+    "buys.waiting": "Waiting for {count} orders to fill: {symbols}",
+    "buys.filled": "All BUY orders filled successfully",
+    "buys.unfilled": "Not filled, given up: {symbols}",
+    "leg.denied": "REJECTED {SIDE} {symbol}: {rule}: {figure} against {limit}",
+    "leg.cut": "CUT {SIDE} {symbol} from {planned_qty} to {qty}: {rule}: {figure} against {limit}",
+    "run.held": "THE RUN IS HELD ({reason}): {detail}",
+    "run.hold_asked": "The run must be held ({reason}): {detail}",
+    "run.not_held": "{by} released a run that is not held",
+    "run.release_while_halted": "{by} released a run while trading is halted: firm resume comes first",
+    "run.resumed": "The run goes on ({reason} is over)",
+    "run.released": "{by} released the run ({reason})",
+    "run.aborting": "The run is being aborted: {reason}",
+    "run.expiring": "The approval has expired; nothing new is sent",
+    "verification.ok": "Verified: Alpaca shows what was expected",
+    "verification.failed": "VERIFICATION FAILED: {differences}",
+    "run.completed": "The run is completed",
+    "run.rejected": "THE PLAN IS REJECTED: {reason}",
+    "run.aborted": "The run is aborted: {reason}",
+    "run.expired": "The run has expired: {reason}",
+    # orders
+    "order.intended": "{SIDE} {qty} {symbol} is written down, to be sent",
+    "order.resent": "{SIDE} {qty} {symbol} is sent again with the same id",
+    "order.submitted": "{SIDE} {qty} {symbol} is at Alpaca",
+    "order.partially_filled": "{SIDE} {symbol}: {filled_qty} of {qty} filled at {price}",
+    "order.filled": "{SIDE} {symbol}: {filled_qty} of {qty} filled at {price}",
+    "order.canceled": "{SIDE} {symbol} is canceled, {filled_qty} of {qty} were filled",
+    "order.expired": "{SIDE} {symbol} has expired, {filled_qty} of {qty} were filled",
+    "order.rejected": "Alpaca REJECTED {SIDE} {qty} {symbol}",
+    "order.refused": "Alpaca REFUSED {SIDE} {qty} {symbol}: {reason}",
+    "order.replaced": "{SIDE} {symbol} was replaced by somebody else, {filled_qty} of {qty} were filled",
+    "order.not_sent": "{leg} was not sent ({reason}): {detail}",
+    "order.place_ignored": "An order is not placed: {reason}",
+    "order.unknown": "{SIDE} {qty} {symbol} may or may not be at Alpaca: {reason}",
+    "order.absent": "{SIDE} {qty} {symbol} is not found at Alpaca, watched on: {reason}",
+    "order.appeared": "{SIDE} {qty} {symbol} appeared at Alpaca after all",
+    "order.vanished": "{SIDE} {qty} {symbol} was at Alpaca and is not found any more",
+    "order.cancel_asked": "{SIDE} {symbol} is to be canceled: {reason}",
+    "order.refusal_ignored": "A refusal of {SIDE} {symbol} means nothing any more: {reason}",
+    "order.door_ignored": "A closed door for {SIDE} {symbol} means nothing any more: {reason}",
+    "order.status_unknown": "{SIDE} {symbol} has a status that is new to us: {raw_status}",
+    "order.contradictory": "Alpaca's word on {SIDE} {symbol} contradicts itself ({filled_qty} of {qty} filled)",
+    "order.executions_differ": "{SIDE} {symbol}: {filled_qty} filled, its executions add up to {executions_qty}",
+    "order.fill_busted": "Alpaca took back an execution of {SIDE} {symbol}: {what}, {fill_qty}",
+    "order.foreign": "An order bears an id of ours and is not ours: {SIDE} {qty} {symbol}: {reason}",
+    "order.stranger": "An order of somebody else's is on {symbol}: {what}",
+    "order.live_after_end": "{SIDE} {qty} {symbol} lives on after its run has ended",
+    "order.late_unknown_cancelled": "{SIDE} {qty} {symbol} came to light after its run and is being canceled",
+    "order.late_unknown_ended": "{SIDE} {qty} {symbol} came to light after its run and is over ({status})",
+    # the way to Alpaca
+    "stream.up": "The stream is up",
+    "stream.down": "The stream is down: {detail}",
+    "stream.mute": "The stream is mute, Alpaca is asked instead: {detail}",
+    "broker.rest_up": "Alpaca answers again",
+    "broker.rest_down": "Alpaca does not answer: {detail}",
+}
+
+
+class _Fields(dict[str, Any]):
+    """A record's fields for a sentence; one that is missing is shown as missing."""
+
+    def __missing__(self, key: str) -> str:
+        return "BUY" if key == "SIDE" else "?"
+
+
+def sentence(event: str, fields: Mapping[str, Any]) -> str:
+    """The sentence of an event; the event's own name where it has none. Never raises.
+
+    Args:
+        event: `sells.executing`.
+        fields: Plain values, as they are written.
+    """
+    template = SENTENCES.get(event)
+    if template is None:
+        return event
+    words = _Fields({key: _words(value) for key, value in fields.items()})
+    if isinstance(fields.get("side"), str):
+        words["SIDE"] = fields["side"].upper()
+    return template.format_map(words)
+
+
+def _words(value: Any) -> str:
+    return ", ".join(str(one) for one in value) if isinstance(value, list | tuple) else str(value)
