@@ -59,22 +59,26 @@ class LogFollower:
                 yield line.decode("utf-8", "replace")
 
     def _open_next(self, after_inode: int | None) -> bool:
-        """Open the file that follows the one read; the oldest, where that is unknown or gone."""
+        """Open the file that follows the one read; the oldest, where that is unknown or gone.
+
+        Files only ever move to higher numbers. Looking from 0 upwards, a file that moves meanwhile is seen late or
+        twice, never not at all, and the last one seen before ours is the one that follows it.
+        """
         while True:
-            inodes = [
-                (number, inode)
-                for number in range(GENERATIONS_MAX, -1, -1)
-                if (inode := _inode(generation(self._path, number))) is not None
-            ]
-            position = next((at for at, (_, inode) in enumerate(inodes) if inode == after_inode), -1)
-            if position + 1 >= len(inodes):
+            found: tuple[int, int] | None = None
+            for number in range(GENERATIONS_MAX + 1):
+                inode = _inode(generation(self._path, number))
+                if inode is not None and inode == after_inode:
+                    break
+                if inode is not None:
+                    found = number, inode
+            if found is None:
                 return False
-            number, inode = inodes[position + 1]
             try:
-                file = os.open(generation(self._path, number), os.O_RDONLY | os.O_CLOEXEC)
+                file = os.open(generation(self._path, found[0]), os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # rotated at this very moment: look again
-            if os.fstat(file).st_ino != inode:
+            if os.fstat(file).st_ino != found[1]:
                 os.close(file)
                 continue
             self.close()
