@@ -151,11 +151,11 @@ def test_secrets_never_appear_wherever_they_stand(home):
     log = a_log(home)
     pem = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----"
 
-    structlog.get_logger().bind(password_of_broker="jkl").error(
+    structlog.get_logger().error(
         "run.held",
         reason=f"401 for {KEY}",
         detail=f"header {SECRET}",
-        headers={"APCA-API-KEY-ID": "abc", "APCA-API-SECRET-KEY": "def"},
+        headers={"password": "jkl", "APCA-API-KEY-ID": "abc", "APCA-API-SECRET-KEY": "def"},
         api_key="ghi",
         nested=[{"secret": "mno"}],
         pem=pem,
