@@ -55,5 +55,5 @@ def shown(text: str) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'qty'?` where a known word is near, else the empty text."""
-    near = get_close_matches(word[:SHOWN_MAX_LENGTH], sorted(known), n=1, cutoff=0.5)
+    near = get_close_matches(word[:SHOWN_MAX_LENGTH], sorted(known), n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""

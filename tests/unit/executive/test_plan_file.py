@@ -159,7 +159,7 @@ def test_a_json_number_is_held_to_the_same_rule():
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("qty: 210", "quantity: 210", 8, "unknown key 'quantity', did you mean 'qty'?"),
+        ("side: buy, qty: 210", "side: buy, qtty: 210", 8, "unknown key 'qtty', did you mean 'qty'?"),
         ("account: paper", "acount: paper", 2, "unknown key 'acount', did you mean 'account'?"),
         ("funding: proceeds", "zzz: 1", 4, "unknown key 'zzz', expected one of plan_id"),
         ("account: paper", "account: peper", 2, "'peper' is not in firm.yaml, did you mean 'paper'?"),
