@@ -1,0 +1,194 @@
+"""Limits that a BUY can be cut to: how many shares each leaves room for, and what it says when they are too few.
+
+Room is counted on the book (after the SELLs, orders in flight and the BUYs of higher priority included), at the value
+a BUY reserves. A breach that was there leaves no room, so no BUY worsens one.
+"""
+
+from decimal import Decimal
+
+from departments.rulebook.context import Context, fraction_of, plain
+from departments.rulebook.limits import (
+    ALLOW_FRACTIONAL,
+    FUNDING,
+    MAX_GROSS_EXPOSURE,
+    MAX_POSITION_FRACTION,
+    MAX_POSITIONS,
+)
+from departments.rulebook.money import FRACTION_DECIMALS
+from messages.plans import Trade
+from messages.reviews import Violation
+from messages.values import OrderType, TimeInForce
+
+ZERO = Decimal(0)
+WHOLE = Decimal(1)
+FINEST = Decimal(1).scaleb(-FRACTION_DECIMALS)
+
+
+def finest_lot(leg: Trade, context: Context, *, house_allows: bool) -> Decimal:
+    """The smallest part of a share that may be ordered: fractions only of fractionable assets, at market, for the day.
+
+    Source: alpaca.markets, fractional trading: DAY market orders, at most nine decimals.
+    """
+    asset = context.view.assets.get(leg.symbol)
+    takes_fractions = (
+        asset is not None
+        and asset.fractionable
+        and leg.order_type is OrderType.MARKET
+        and leg.time_in_force is TimeInForce.DAY
+    )
+    return FINEST if takes_fractions and house_allows else WHOLE
+
+
+def in_lots(qty: Decimal, leg: Trade, context: Context) -> Decimal:
+    """Round a quantity to buy down to what may be ordered."""
+    lot = finest_lot(leg, context, house_allows=context.limits.allow_fractional)
+    return qty // lot * lot
+
+
+def lots_room(leg: Trade, context: Context) -> Decimal:
+    """Let in the part of the quantity that may be ordered."""
+    return in_lots(leg.qty, leg, context)
+
+
+def whole_shares(leg: Trade, context: Context) -> Violation | None:
+    """Cut a fraction that the house or the broker doesn't take."""
+    most = lots_room(leg, context)
+    if leg.qty == most:
+        return None
+    return Violation(
+        code="QUANTITY_NOT_WHOLE",
+        leg=leg.leg,
+        rule="whole shares, or fractions where they are allowed and the broker takes them",
+        figure=plain(leg.qty),
+        limit=plain(most),
+        file=ALLOW_FRACTIONAL.file,
+        key=ALLOW_FRACTIONAL.key,
+    )
+
+
+def positions_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in any quantity of a symbol that is there, and of a new one while there is a place."""
+    return None if positions_at_most(leg, context) is None else ZERO
+
+
+def positions_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Refuse a new symbol past the most positions."""
+    symbols = context.book.symbols
+    most = context.limits.max_positions_total
+    if leg.symbol in symbols or len(symbols) < most:
+        return None
+    return Violation(
+        code="POSITIONS_ABOVE_MAX",
+        leg=leg.leg,
+        rule="number of positions",
+        figure=str(len(symbols) + 1),
+        limit=str(most),
+        file=MAX_POSITIONS.file,
+        key=MAX_POSITIONS.key,
+    )
+
+
+def position_fraction_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what keeps held and bought of the symbol within its fraction of equity."""
+    book = context.book
+    held_usd = book.held_usd(leg.symbol)
+    if held_usd is None:
+        return ZERO
+    return _shares(context.limits.max_position_fraction * book.equity_usd - held_usd, leg, context)
+
+
+def position_fraction_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit held and bought of a symbol to a fraction of equity."""
+    book = context.book
+    held_usd = book.held_usd(leg.symbol)
+    reserved_usd = _reserved_usd(leg, context)
+    most = context.limits.max_position_fraction
+    if held_usd is None or reserved_usd is None:
+        figure = "price of what is held or in flight missing" if held_usd is None else "ask price missing"
+    elif held_usd + reserved_usd <= most * book.equity_usd:
+        return None
+    else:
+        figure = fraction_of(held_usd + reserved_usd, book.equity_usd)
+    return Violation(
+        code="POSITION_FRACTION_ABOVE_MAX",
+        leg=leg.leg,
+        rule="position as a fraction of equity",
+        figure=figure,
+        limit=plain(most),
+        file=MAX_POSITION_FRACTION.file,
+        key=MAX_POSITION_FRACTION.key,
+    )
+
+
+def gross_exposure_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what keeps the value of all positions within its multiple of equity."""
+    book = context.book
+    if book.gross_usd is None:
+        return ZERO
+    return _shares(context.limits.max_gross_exposure_fraction * book.equity_usd - book.gross_usd, leg, context)
+
+
+def gross_exposure_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit the value of all positions, long and short, to a multiple of equity."""
+    book = context.book
+    reserved_usd = _reserved_usd(leg, context)
+    most = context.limits.max_gross_exposure_fraction
+    if book.gross_usd is None or reserved_usd is None:
+        figure = _unknown(context)
+    elif book.gross_usd + reserved_usd <= most * book.equity_usd:
+        return None
+    else:
+        figure = fraction_of(book.gross_usd + reserved_usd, book.equity_usd)
+    return Violation(
+        code="GROSS_EXPOSURE_ABOVE_MAX",
+        leg=leg.leg,
+        rule="gross exposure as a fraction of equity",
+        figure=figure,
+        limit=plain(most),
+        file=MAX_GROSS_EXPOSURE.file,
+        key=MAX_GROSS_EXPOSURE.key,
+    )
+
+
+def funding_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what the money left pays for."""
+    return ZERO if context.book.left_usd is None else _shares(context.book.left_usd, leg, context)
+
+
+def funding_suffices(leg: Trade, context: Context) -> Violation | None:
+    """Limit what BUYs reserve to the money that the funding policy lets them spend."""
+    left_usd = context.book.left_usd
+    reserved_usd = _reserved_usd(leg, context)
+    if left_usd is None or reserved_usd is None:
+        figure = _unknown(context)
+    elif reserved_usd <= left_usd:
+        return None
+    else:
+        figure = plain(reserved_usd)
+    return Violation(
+        code="FUNDING_EXCEEDED",
+        leg=leg.leg,
+        rule="value reserved in USD within what is left to spend",
+        figure=figure,
+        limit="known" if left_usd is None else plain(left_usd),
+        file=FUNDING.file,
+        key=FUNDING.key,
+    )
+
+
+def _unknown(context: Context) -> str:
+    unpriced = context.book.unpriced
+    return f"price missing of {', '.join(unpriced)}" if unpriced else "ask price missing"
+
+
+def _reserved_usd(leg: Trade, context: Context) -> Decimal | None:
+    price_usd = context.reserve_price_usd(leg)
+    return None if price_usd is None else leg.qty * price_usd
+
+
+def _shares(room_usd: Decimal, leg: Trade, context: Context) -> Decimal:
+    """The most shares whose reserved value is within some room, to nine decimals, rounded down."""
+    price_usd = context.reserve_price_usd(leg)
+    if price_usd is None or room_usd <= 0:
+        return ZERO
+    return room_usd.scaleb(FRACTION_DECIMALS) // price_usd * FINEST
