@@ -8,9 +8,9 @@ after their row is durable, and one that was asked and never answered (a crash i
 from enum import StrEnum
 
 from messages.message import AccountMessage, RunMessage
-from messages.orders import NotSentReason, OrderIntent, SnapshotPurpose
+from messages.orders import NotSentReason, OrderIntent, SnapshotPurpose, StreamHealth
 from messages.snapshots import OrderFacts, SnapshotPart, SnapshotRef
-from messages.values import ClientOrderId, LegId, OrderId, Price, QtyOrZero, Symbol, Utc
+from messages.values import ClientOrderId, LegId, OrderId, Price, QtyOrZero, RunId, Symbol, Utc
 
 
 class SubmitOrder(RunMessage):
@@ -206,3 +206,38 @@ class StreamLost(AccountMessage):
     """The stream is down; it reconnects by itself. `detail` is one line."""
 
     detail: str
+
+
+class WatchOrder(AccountMessage):
+    """An order that may still appear, perhaps after its run has ended. Trading writes this to itself.
+
+    Attributes:
+        not_before: Broker's clock before it was intended; None where unknown.
+        order_id: It was seen, and its cancel sent.
+        over: It can't fill any more: watch no longer.
+    """
+
+    watched_run_id: RunId
+    intent: OrderIntent
+    not_before: Utc | None
+    order_id: OrderId | None = None
+    over: bool = False
+
+
+class BrokerJudged(AccountMessage):
+    """What a run's mail showed of the broker's health. Trading writes this to itself.
+
+    Attributes:
+        stream: `MUTE`, or `UP` again; None: nothing new.
+        rest_ok: None: nothing new.
+    """
+
+    stream: StreamHealth | None
+    rest_ok: bool | None
+    detail: str
+
+
+class StrangerNoticed(RunMessage):
+    """`StrangerStreamed` on a symbol of this run. Trading writes this to itself."""
+
+    order: OrderFacts

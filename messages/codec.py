@@ -48,6 +48,9 @@ AnyMessage = (
     | broker.StrangerStreamed
     | broker.StreamConnected
     | broker.StreamLost
+    | broker.WatchOrder
+    | broker.BrokerJudged
+    | broker.StrangerNoticed
     | proposals.FitBuys
     | proposals.BuysFitted
     | control.HaltTrading
