@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -18,7 +19,7 @@ import structlog
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
-from departments.office.actor import DepartmentActor, Office
+from departments.office.actor import DepartmentActor, Office, write_note
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
@@ -62,7 +63,7 @@ class Firm:
         self,
         *,
         home: Path,
-        store_url: str | None,
+        store_url: str,
         account: AccountName,
         settings: Settings,
         keys: Keys,
@@ -73,7 +74,7 @@ class Firm:
 
         Args:
             home: FIRM_HOME.
-            store_url: SQLAlchemy URL; None: SQLite in `home`.
+            store_url: SQLAlchemy URL of the mailroom.
             account: The account of this firm, named in the settings.
             settings: All of them.
             keys: Alpaca's key pair.
@@ -130,6 +131,8 @@ class Firm:
             deliver=self._deliver_one,
             clock=self._clock.now,
             settings=self._settings,
+            note=partial(write_note, self._log.bind(department="trading")),
+            on_failure=lambda error: self._give_up(f"the broker desk died: {error}"),
         )
         self._directory.register_desk(desk.submit)
         self._supervisor = Supervisor(
@@ -156,6 +159,8 @@ class Firm:
             key_id=self._keys.key_id,
             secret_key=self._keys.secret_key,
             on_message=self._streamed,
+            note=partial(write_note, self._log.bind(department="trading")),
+            on_failure=lambda error: self._give_up(f"the stream's reader died: {error}"),
         )
         stream.start()
         self._cleanup.callback(stream.stop)
@@ -195,7 +200,7 @@ class Firm:
         """Ask Alpaca for the account once, on the main thread: keys and address are right, and alpaca is imported."""
         self._broker().account()
 
-    def _hire(self, name: Recipient) -> "pykka.ActorRef[pykka.Actor]":
+    def _hire(self, name: Recipient) -> "pykka.ActorRef[Any]":
         office = Office(
             mailroom=self._mailroom,
             directory=self._directory,

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -125,11 +125,15 @@ class DepartmentActor(pykka.ThreadingActor):
             self._note(note, envelope)
 
     def _note(self, note: Note, envelope: Envelope) -> None:
-        fields: dict[str, Any] = dict(note.fields)
+        fields: dict[str, Any] = {"message_id": envelope.message_id}
         if envelope.correlation_id is not None:
-            fields.setdefault("run_id", envelope.correlation_id)
-        fields.setdefault("message_id", envelope.message_id)
-        getattr(self._log, note.level)(note.event, **fields)
+            fields["run_id"] = envelope.correlation_id
+        write_note(self._log, replace(note, fields={**fields, **note.fields}))
+
+
+def write_note(log: Any, note: Note) -> None:
+    """Write a line for the log with a structlog logger."""
+    getattr(log, note.level)(note.event, **note.fields)
 
 
 def _difference(outgoing: tuple[Outgoing, ...], mail: HandledMail) -> str | None:

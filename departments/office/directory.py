@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pykka
 
@@ -23,11 +24,11 @@ class Directory:
         """
         self._now_due = now_due
         self._timers = timers
-        self._actors: dict[Recipient, pykka.ActorRef[pykka.Actor]] = {}
+        self._actors: dict[Recipient, pykka.ActorRef[Any]] = {}
         self._desk: Desk | None = None
         self._lock = threading.Lock()
 
-    def register(self, name: Recipient, ref: "pykka.ActorRef[pykka.Actor]") -> None:
+    def register(self, name: Recipient, ref: "pykka.ActorRef[Any]") -> None:
         """Make an actor, new or replaced, the owner of its mail."""
         with self._lock:
             self._actors[name] = ref
@@ -36,7 +37,7 @@ class Directory:
         """Make the broker desk known."""
         self._desk = desk
 
-    def actor(self, name: Recipient) -> "pykka.ActorRef[pykka.Actor] | None":
+    def actor(self, name: Recipient) -> "pykka.ActorRef[Any] | None":
         """The current actor of a department."""
         return self._actors.get(name)
 

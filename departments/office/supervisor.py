@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pykka
 import structlog
@@ -36,7 +37,7 @@ class Supervisor:
         mailroom: Mailroom,
         directory: Directory,
         clock: Clock,
-        hire: Callable[[Recipient], "pykka.ActorRef[pykka.Actor]"],
+        hire: Callable[[Recipient], "pykka.ActorRef[Any]"],
         give_up: Callable[[str], None],
     ) -> None:
         """Make a supervisor.
