@@ -174,7 +174,9 @@ class SqlMailroom:
                 handled=HandledMark(handled.seq, writer.handled_seq + 1, handled_at, settings_sha256),
                 opens_run=None if opens_run is None else self._opening(opens_run, handled.seq, handled_at),
                 closes_run=None if closes_run is None else _closing(closes_run, handled_at),
-                named_runs=self._newly_named(envelopes, opens_run, handled.seq),
+                named_runs=self._newly_named(
+                    envelopes, [run[0] for run in (opens_run, closes_run) if run is not None], handled.seq
+                ),
             )
             self._inbox.discard(handled.seq)
             self._take_in(unit, envelopes)
@@ -353,7 +355,7 @@ class SqlMailroom:
         unit = Unit(
             mail=(row if letter is None else row._replace(documents=letter.documents),),
             documents=encoded.documents,
-            named_runs=self._newly_named((envelope,), None, seq),
+            named_runs=self._newly_named((envelope,), (), seq),
             letter=None if letter is None else (letter.number, seq),
             aside=aside,
         )
@@ -450,16 +452,15 @@ class SqlMailroom:
         return int(rows[0][0]) if rows else None
 
     def _newly_named(
-        self, envelopes: Sequence[Envelope], opens_run: tuple[RunId, str, str] | None, handled_seq: int
+        self, envelopes: Sequence[Envelope], also: Sequence[RunId], handled_seq: int
     ) -> tuple[tuple[str, int], ...]:
-        """Runs that the register doesn't know yet."""
-        named = [
+        """Runs that the register doesn't know yet, with the mail that names them first."""
+        named = [(run_id, handled_seq) for run_id in also]
+        named += [
             (envelope.message.run_id, envelope.seq)
             for envelope in envelopes
             if isinstance(envelope.message, RunMessage)
         ]
-        if opens_run is not None:
-            named.append((opens_run[0], handled_seq))
         fresh = []
         for run_id, seq in named:
             if run_id not in self._named_runs:

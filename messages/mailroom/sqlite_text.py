@@ -19,7 +19,7 @@ WHERE NOT (EXISTS (SELECT *
 FROM runs
 WHERE runs.run_id = :arg_run_id))""",
     "open_run": """UPDATE runs SET opened_by=:arg_opened_by, plan_id=:arg_plan_id, plan_sha256=:arg_plan_sha256, opened_at=:arg_opened_at WHERE runs.run_id = :arg_run_id""",
-    "close_run": """UPDATE runs SET closed_at=:arg_closed_at, outcome=:arg_outcome WHERE runs.run_id = :arg_run_id""",
+    "close_run": """UPDATE runs SET closed_at=:arg_closed_at, outcome=:arg_outcome WHERE runs.run_id = :arg_run_id AND runs.closed_at IS NULL""",
     "insert_letter": """INSERT INTO letters (message_id, sender, recipient, sent_at, run_id, type, version, body, documents) VALUES (:arg_message_id, :arg_sender, :arg_recipient, :arg_sent_at, :arg_run_id, :arg_type, :arg_version, :arg_body, :arg_documents) ON CONFLICT DO NOTHING""",
     "new_letters": """SELECT letters.number, letters.message_id, letters.sender, letters.recipient, letters.sent_at, letters.run_id, letters.type, letters.version, letters.body, letters.documents
 FROM letters

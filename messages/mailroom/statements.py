@@ -168,7 +168,7 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
             opened_at=_arg("opened_at"),
         ),
         "close_run": sa.update(runs)
-        .where(runs.c.run_id == _arg("run_id"))
+        .where(runs.c.run_id == _arg("run_id"), runs.c.closed_at.is_(None))
         .values(closed_at=_arg("closed_at"), outcome=_arg("outcome")),
         # letters
         "insert_letter": insert(letters)
