@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from paper_alpaca.accounts import Account
-from paper_alpaca.figures import ZERO, decimals
+from paper_alpaca.figures import SHARE_STEP, ZERO, decimals
 from paper_alpaca.market import Asset, Market
 from paper_alpaca.orders import Order, Ticket
 from paper_alpaca.refusals import (
@@ -38,7 +38,7 @@ def reserved_value(live: Iterable[Order], market: Market) -> Decimal:
     """Return what the live orders that open or enlarge a position may still cost, USD."""
     largest: dict[str, Decimal] = {}
     for order in live:
-        if order.position_intent.endswith("_to_open") and not (order.status == "held" and order.parent):
+        if order.position_intent.endswith("_to_open") and not order.awaits_entry:
             left = None if order.qty is None else order.qty - order.filled_qty
             value = order_value(order.ticket, left, order.limit_price, order.stop_price, market.last.get(order.symbol))
             if left is None:
@@ -47,14 +47,13 @@ def reserved_value(live: Iterable[Order], market: Market) -> Decimal:
     return sum(largest.values(), ZERO)
 
 
-def holders(live: Iterable[Order], symbol: str, side: str, market: Market) -> dict[str, Decimal]:
+def holders(live: Iterable[Order], symbol: str, side: str) -> dict[str, Decimal]:
     """Return the shares that live orders of one side hold, by order; each group holds once."""
-    last = market.last.get(symbol)
     held: dict[str, tuple[str, Decimal]] = {}
     for order in live:
-        if order.symbol != symbol or order.side != side or (order.status == "held" and order.parent):
+        if order.symbol != symbol or order.side != side or order.awaits_entry:
             continue
-        left = order.remaining(last)
+        left = order.held()
         known = held.get(order.group)
         if known is None or known[1] < left:
             held[order.group] = (order.order_id, left)
@@ -118,18 +117,21 @@ def _check_wash_trade(ticket: Ticket, live: list[Order]) -> Refusal | None:
     return None
 
 
-def _wanted(ticket: Ticket, market: Market) -> Decimal:
+def wanted_qty(ticket: Ticket, market: Market) -> Decimal:
+    """Return the shares an order asks for; of a notional one, those its dollars are now."""
     if ticket.qty is not None:
         return ticket.qty
     last = market.last.get(ticket.symbol)
-    return (ticket.notional or ZERO) / last if last else ZERO
+    if not last:
+        return ZERO
+    return ((ticket.notional or ZERO) / last).quantize(SHARE_STEP, rounding="ROUND_DOWN")
 
 
 def _check_free(ticket: Ticket, held_qty: Decimal, market: Market, live: list[Order]) -> Refusal | None:
     existing = abs(held_qty)
-    holding = holders(live, ticket.symbol, ticket.side, market)
+    holding = holders(live, ticket.symbol, ticket.side)
     held = sum(holding.values(), ZERO)
-    wanted = _wanted(ticket, market)
+    wanted = wanted_qty(ticket, market)
     if wanted <= existing - held:
         return None
     return insufficient_qty(

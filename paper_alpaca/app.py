@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from paper_alpaca import market_data, rest, rest_orders
 from paper_alpaca.control import control, is_loopback
@@ -14,7 +14,7 @@ from paper_alpaca.refusals import DATA_RATE_LIMITED, RATE_LIMITED, UNAUTHORIZED,
 from paper_alpaca.state import State
 from paper_alpaca.stream import PATHS, Receive, Scope, Send, Streams, refuse_handshake
 from paper_alpaca.venue import Asked, Venue
-from paper_alpaca.web import HTML, Answer, Call, ok, page, read_json, refuse
+from paper_alpaca.web import HTML, Answer, Call, ok, page, plain, read_json, refuse
 
 Route = Callable[[Call], Answer]
 
@@ -214,15 +214,6 @@ def _error(rule: Rule, status: int) -> Answer:
         body = {"message": title} if status >= 500 else {"code": status * 100_000, "message": title}
     answer = ok(plain(body), status)
     return Answer(status, answer.body, answer.content_type, extra)
-
-
-def plain(value: Any) -> Any:
-    """Turn the Decimals of a decoded body back into JSON numbers."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return float(value) if not isinstance(value, str | int | bool | float | None) else value
 
 
 def _what_about(call: Call) -> tuple[str | None, str | None]:

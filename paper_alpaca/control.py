@@ -28,7 +28,7 @@ from paper_alpaca.orders import Order
 from paper_alpaca.refusals import Refusal
 from paper_alpaca.rest import asset_view
 from paper_alpaca.venue import Asked, Venue
-from paper_alpaca.web import Answer, ok, read_json, refuse
+from paper_alpaca.web import Answer, ok, plain, read_json, refuse
 
 _EVENTS: Final = frozenset(
     {
@@ -90,11 +90,11 @@ def _answer(venue: Venue, what: str, query: dict[str, str], sent: Any, closer: C
         case "POST /paper/clock":
             return _set_clock(venue, _mapping(sent))
         case "GET /paper/faults":
-            return ok([rule.view() for rule in venue.faults.rules])
+            return ok(plain([rule.view() for rule in venue.faults.rules]))
         case "POST /paper/faults":
             venue.faults.add(read_rules(sent))
             closer()
-            return ok([rule.view() for rule in venue.faults.rules])
+            return ok(plain([rule.view() for rule in venue.faults.rules]))
         case "DELETE /paper/faults":
             venue.clear_faults()
             return ok([])

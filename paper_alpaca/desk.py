@@ -156,7 +156,7 @@ class Desk:
             if order.ticket.time_in_force == "cls" and may_execute(order) and last is not None:
                 price = price_now(order, last, ZERO)
                 if price is not None:
-                    self._execute(order, self.exchange.left(order, price), price, now)
+                    self._execute(order, order.remaining(price), price, now)
                     continue
             if order.ticket.time_in_force in {"day", "cls"} and order.status not in {"accepted", "held"}:
                 self.exchange.end(order, "expired", now)
@@ -183,7 +183,7 @@ class Desk:
         plan = self.plans[order.order_id]
         if event in {"fill", "partial_fill"}:
             at = price or self._market.last.get(order.symbol) or ZERO
-            left = self.exchange.left(order, at)
+            left = order.remaining(at)
             share = qty or (left if event == "fill" else part_of(left, Decimal("0.5")))
             self._execute(order, share, at, now)
         elif event == "replaced":
@@ -248,7 +248,7 @@ class Desk:
         now = self.now()
         see_price(order, last)
         price = price_now(order, last, plan.slippage_bps)
-        left = ZERO if price is None else self.exchange.left(order, price)
+        left = ZERO if price is None else order.remaining(price)
         if price is None or left <= 0:
             if ticket.time_in_force in _IMMEDIATE or (price is not None and left <= 0):
                 self.exchange.end(order, "canceled", now)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from random import Random
 
 from paper_alpaca.accounts import Account, BrokenBookError, Totals
-from paper_alpaca.admission import admit, holders, reserved_value
+from paper_alpaca.admission import admit, holders, reserved_value, wanted_qty
 from paper_alpaca.figures import ZERO
 from paper_alpaca.hours import new_york
 from paper_alpaca.legs import leg_tickets, siblings
@@ -53,17 +53,7 @@ class Exchange:
     def held_qty(self, symbol: str) -> Decimal:
         """Return the shares of a position that open orders hold, >= 0."""
         side = "sell" if self.account.qty(symbol) > 0 else "buy"
-        return sum(holders(self.live.values(), symbol, side, self.market).values(), ZERO)
-
-    def left(self, order: Order, price: Decimal) -> Decimal:
-        """Return the shares an order could still execute at a price.
-
-        Dollars that would sell more shares than there are, because the price fell, sell those there are.
-        """
-        left = order.remaining(price)
-        if order.qty is None and order.position_intent.endswith("_to_close"):
-            return min(left, abs(self.account.qty(order.symbol)))
-        return left
+        return sum(holders(self.live.values(), symbol, side).values(), ZERO)
 
     # Placing
 
@@ -100,6 +90,8 @@ class Exchange:
             limit = ticket.limit_price
         order = self._enter(ticket, intent, now, received_at, expires_at, status, limit, ticket.stop_price)
         order.stranger = stranger
+        if ticket.qty is None and intent.endswith("_to_close"):
+            order.most_qty = wanted_qty(ticket, self.market)
         for leg_ticket in leg_tickets(ticket):
             leg = self._enter(
                 leg_ticket,
@@ -138,7 +130,7 @@ class Exchange:
         Raises:
             BrokenBookError: The order is over, or more than the rest would execute.
         """
-        left = self.left(order, price)
+        left = order.remaining(price)
         if not order.is_live or qty <= 0 or qty > left:
             raise BrokenBookError(f"expected 0 < qty <= {left} on a live order, was {qty} on a {order.status} one")
         order.filled_qty += qty
@@ -360,4 +352,4 @@ class Exchange:
 
 def may_execute(order: Order) -> bool:
     """Tell whether an order is armed: live, and in none of the statuses in which nothing executes."""
-    return order.is_live and order.status not in DORMANT
+    return order.is_live and order.status not in DORMANT and not order.awaits_entry

@@ -82,6 +82,8 @@ class Order:
     """An order in the book; `status` and figures change, the rest stays as it was placed.
 
     Attributes:
+        most_qty: Shares that a notional order which closes a position may trade: those it was admitted for. Should the
+            price fall, its dollars would ask for more than there are.
         filled_value: USD over all executions that stand: sum of qty x price.
         parent: The entry of a bracket or OTO, or the first order of an OCO; None for that one itself.
         legs: The orders that depend on this one.
@@ -106,6 +108,7 @@ class Order:
     stop_price: Decimal | None
     hwm: Decimal | None = None
     triggered: bool = False
+    most_qty: Decimal | None = None
     filled_qty: Decimal = ZERO
     filled_value: Decimal = ZERO
     submitted_at: datetime
@@ -121,6 +124,7 @@ class Order:
     legs: "list[Order]" = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     stranger: bool = False
+    _fixed: dict[str, object] | None = field(default=None, repr=False)
 
     @property
     def symbol(self) -> str:
@@ -137,13 +141,27 @@ class Order:
         """Whether something can still happen to it."""
         return self.status not in TERMINAL
 
+    @property
+    def awaits_entry(self) -> bool:
+        """Whether it is an exit whose entry has not been filled: it neither executes nor holds anything."""
+        return (
+            self.parent is not None and self.ticket.order_class in {"bracket", "oto"} and self.parent.status != "filled"
+        )
+
     def remaining(self, price: Decimal | None) -> Decimal:
         """Return the shares still to execute; for a notional order, those its dollars pay for at `price`."""
         if self.qty is not None:
             return self.qty - self.filled_qty
         if not price or self.ticket.notional is None:
             return ZERO
-        return ((self.ticket.notional - self.filled_value) / price).quantize(SHARE_STEP, rounding="ROUND_DOWN")
+        left = ((self.ticket.notional - self.filled_value) / price).quantize(SHARE_STEP, rounding="ROUND_DOWN")
+        return left if self.most_qty is None else min(left, self.most_qty - self.filled_qty)
+
+    def held(self) -> Decimal:
+        """Return the shares of a position that the order keeps from others."""
+        if self.qty is not None:
+            return self.qty - self.filled_qty
+        return ZERO if self.most_qty is None else self.most_qty - self.filled_qty
 
     def average(self) -> Decimal | None:
         """Return USD per share over what is filled, None while nothing is."""
@@ -153,37 +171,44 @@ class Order:
 
     def view(self, *, nested: bool = True) -> dict[str, object]:
         """Return the order as REST and stream show it; its legs below it when `nested`."""
+        if self._fixed is None:
+            self._fixed = self._fixed_view()
+        view = self._fixed.copy()
+        view["canceled_at"] = _time(self.canceled_at)
+        view["expired_at"] = _time(self.expired_at)
+        view["failed_at"] = _time(self.failed_at)
+        view["filled_at"] = _time(self.filled_at)
+        view["filled_avg_price"] = text_or_none(self.average())
+        view["filled_qty"] = text(self.filled_qty)
+        view["hwm"] = text_or_none(self.hwm)
+        view["legs"] = [leg.view(nested=False) for leg in self.legs] if nested and self.legs else None
+        view["limit_price"] = text_or_none(self.limit_price)
+        view["qty"] = text_or_none(self.qty)
+        view["replaced_at"] = _time(self.replaced_at)
+        view["replaced_by"] = self.replaced_by
+        view["replaces"] = self.replaces
+        view["status"] = self.status
+        view["stop_price"] = text_or_none(self.stop_price)
+        view["updated_at"] = nanos(self.updated_at)
+        return view
+
+    def _fixed_view(self) -> dict[str, object]:
+        """Return what never changes about it."""
         ticket = self.ticket
-        legs = [leg.view(nested=False) for leg in self.legs] if nested and self.legs else None
         return {
             "asset_class": "us_equity",
             "asset_id": asset_id(ticket.symbol),
-            "canceled_at": _time(self.canceled_at),
             "client_order_id": self.client_order_id,
             "created_at": nanos(self.created_at),
-            "expired_at": _time(self.expired_at),
             "expires_at": None if self.expires_at is None else seconds(self.expires_at),
             "extended_hours": ticket.extended_hours,
-            "failed_at": _time(self.failed_at),
-            "filled_at": _time(self.filled_at),
-            "filled_avg_price": text_or_none(self.average()),
-            "filled_qty": text(self.filled_qty),
-            "hwm": text_or_none(self.hwm),
             "id": self.order_id,
-            "legs": legs,
-            "limit_price": text_or_none(self.limit_price),
             "notional": text_or_none(ticket.notional),
             "order_class": ticket.order_class,
             "order_type": ticket.type,
             "position_intent": self.position_intent,
-            "qty": text_or_none(self.qty),
-            "replaced_at": _time(self.replaced_at),
-            "replaced_by": self.replaced_by,
-            "replaces": self.replaces,
             "side": ticket.side,
             "source": None,
-            "status": self.status,
-            "stop_price": text_or_none(self.stop_price),
             "submitted_at": nanos(self.submitted_at),
             "subtag": None,
             "symbol": ticket.symbol,
@@ -191,7 +216,6 @@ class Order:
             "trail_percent": text_or_none(ticket.trail_percent),
             "trail_price": text_or_none(ticket.trail_price),
             "type": ticket.type,
-            "updated_at": nanos(self.updated_at),
         }
 
 

@@ -76,3 +76,12 @@ def page(status: int, title: str) -> Answer:
     head = f"<html>\r\n<head><title>{status} {title}</title></head>\r\n"
     text = f"{head}<body>\r\n<center><h1>{status} {title}</h1></center>\r\n</body>\r\n</html>\r\n"
     return Answer(status, text.encode(), HTML)
+
+
+def plain(value: Any) -> Any:
+    """Turn the Decimals of a decoded body back into JSON numbers."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return float(value) if not isinstance(value, str | int | bool | float | None) else value
