@@ -19,7 +19,7 @@ from messages.mailroom.port import DoorFacts, LeaseLost
 from messages.orders import TERMINAL, GateOpened, NotSentReason, SellEvidence
 from messages.plans import SubmitPlan, Trade
 from messages.snapshots import TERMINAL_BROKER_STATUSES, BrokerStatus, OrderFacts
-from messages.values import CLIENT_ORDER_ID_MAX_LENGTH, Side, run_id_for, sha256_hex
+from messages.values import CLIENT_ORDER_ID_MAX_LENGTH, Side, TimeInForce, run_id_for, sha256_hex
 
 CLOCK_SLACK = timedelta(seconds=1)
 """An intent may seem to come from this far in the future (two threads read one clock)."""
@@ -279,7 +279,7 @@ def gate_sells_terminal(case: Case) -> NotSent | None:
     """Every order of every SELL is terminal at the broker, one by one."""
     for trade, orders in _sells_at_gate(case):
         for order in orders:
-            if order.status not in TERMINAL_BROKER_STATUSES:
+            if not _is_over(order):
                 return _gate_closed(f"{trade.leg}: expected a terminal order, was {order.raw_status}")
     return None
 
@@ -375,6 +375,13 @@ def _sells_at_gate(case: Case) -> tuple[tuple[Trade, tuple[OrderFacts, ...]], ..
         (trade, tuple(order for order in shown if order.client_order_id.startswith(f"{case.call.run_id}-{trade.leg}-")))
         for trade in sells
     )
+
+
+def _is_over(order: OrderFacts) -> bool:
+    """Whether nothing more can fill; `done_for_day` ends a DAY order, not a GTC one."""
+    if order.status is BrokerStatus.DONE_FOR_DAY:
+        return order.time_in_force == TimeInForce.DAY
+    return order.status in TERMINAL_BROKER_STATUSES
 
 
 def _over_without_order(sell: SellEvidence) -> bool:

@@ -60,7 +60,12 @@ class OrdersHorizon:
             self._latest = order.as_of if self._latest is None else max(self._latest, order.as_of)
 
     def queries(self, after: datetime, symbols: tuple[str, ...] = ()) -> tuple[OrdersQuery, ...]:
-        """Tell which lists together show all orders submitted after `after`, and every live one."""
+        """Tell which lists together show all orders submitted after `after`, and every live one.
+
+        An `after` that lies ahead of the broker's clock is of no use (who asked had not read it): now counts instead.
+        """
+        if self._latest is not None:
+            after = min(after, self._latest)
         if self._horizon is None or self._horizon < after - FARTHEST_HORIZON:
             return (
                 OrdersQuery(listing=Listing.ALL, after=after - ORDERS_SLACK, symbols=symbols),

@@ -1,0 +1,1 @@
+"""Fakes that mirror the ports; contract tests hold them to the real thing."""
