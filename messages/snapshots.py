@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, PrivateAttr, SerializationInfo, ValidationInfo
+from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, ValidationInfo
 
 from messages.values import (
     ClientOrderId,
@@ -182,22 +183,15 @@ class Snapshot(Record):
     assets: tuple[AssetFacts, ...] | None = None
     quotes: tuple[QuoteFacts, ...] | None = None
 
-    _document: str | None = PrivateAttr(default=None)
-    _id: str | None = PrivateAttr(default=None)
-
-    @property
+    @cached_property
     def document(self) -> str:
         """The snapshot's JSON, made once."""
-        if self._document is None:
-            self._document = self.model_dump_json()
-        return self._document
+        return self.model_dump_json()
 
-    @property
+    @cached_property
     def snapshot_id(self) -> str:
         """SHA-256 of the document: a snapshot is named by what it says."""
-        if self._id is None:
-            self._id = sha256_hex(self.document.encode())
-        return self._id
+        return sha256_hex(self.document.encode())
 
 
 LOAD = "load"

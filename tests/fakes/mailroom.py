@@ -27,7 +27,6 @@ from messages.orders import GateOpened
 from messages.plans import SubmitPlan
 from messages.values import AccountName, Recipient, RunId, sha256_hex
 
-
 PAPER = AccountName("paper")
 
 
