@@ -46,8 +46,8 @@ def fit(
 
 
 def fit_leg(leg: Trade, context: Context, *, whole_or_nothing: bool) -> LegDecision:
-    """Keep a BUY, cut it to the room there is, or drop it; with every reason."""
-    against = facts_against(leg, context)
+    """Keep a BUY, cut it to the room there is, or drop it; with every reason. What is too small as planned stays so."""
+    against = facts_against(leg, context) + _too_small(leg, context)
     if against:
         return _dropped(leg, against)
     reasons = tuple(found for rule, _ in CEILINGS if (found := rule.check(leg, context)) is not None)
@@ -56,12 +56,15 @@ def fit_leg(leg: Trade, context: Context, *, whole_or_nothing: bool) -> LegDecis
     if qty <= 0 or (reasons and whole_or_nothing):
         return _dropped(leg, reasons)
     qty = leg.qty if qty == leg.qty else Decimal(plain(qty))
-    fitted = leg.model_copy(update={"qty": qty})
-    too_small = tuple(found for rule in FLOORS if (found := rule.check(fitted, context)) is not None)
+    too_small = _too_small(leg.model_copy(update={"qty": qty}), context)
     if too_small:
         return _dropped(leg, reasons + too_small)
     decision = Decision.KEEP if qty == leg.qty else Decision.CUT
     return LegDecision(leg=leg.leg, decision=decision, planned_qty=leg.qty, qty=qty, violations=reasons)
+
+
+def _too_small(leg: Trade, context: Context) -> tuple[Violation, ...]:
+    return tuple(found for rule in FLOORS if (found := rule.check(leg, context)) is not None)
 
 
 def _dropped(leg: Trade, reasons: tuple[Violation, ...]) -> LegDecision:

@@ -68,23 +68,6 @@ def money_seen(money: Money) -> bool:
     return money.cash_now_usd + money.spent_usd >= expected
 
 
-def executed_usd(fills: Iterable[tuple[Decimal, Decimal | None]]) -> Decimal:
-    """Sum executions: of SELLs the proceeds, of BUYs what was spent.
-
-    Args:
-        fills: (filled quantity, average price in USD per share; None only where nothing is filled).
-
-    Raises:
-        ValueError: Something filled at an unknown price. An unknown is never a zero.
-    """
-    total = ZERO
-    for qty, price_usd in fills:
-        if qty and price_usd is None:
-            raise ValueError(f"expected the average price of {qty} filled shares, was none")
-        total += qty * (price_usd or ZERO)
-    return total
-
-
 def reserve_price_usd(trade: Trade, quote: QuoteFacts | None, price_cushion_fraction: Decimal) -> Decimal | None:
     """What one share of a BUY reserves; None when a market order has no ask price to reckon with."""
     if trade.order_type is OrderType.LIMIT:

@@ -6,6 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from departments.office.settings import AccountSettings, FirmSettings, Settings
+from departments.rulebook.context import Context
+from departments.rulebook.limits import limits_of
+from departments.rulebook.portfolio import View, open_book
+from departments.rulebook.portfolio import look as opened
 from messages.envelope import Envelope
 from messages.message import Message
 from messages.plans import Trade
@@ -256,3 +260,23 @@ def holdings_of_november_10(*, without: Iterable[str] = ()) -> list[PositionFact
 def account_of_november_10(trades: Iterable[Trade]) -> Snapshot:
     """The account before the plan, on margin."""
     return snapshot(trades, equity=EQUITY_OF_NOVEMBER_10, cash=november.CASH, positions=holdings_of_november_10())
+
+
+def context(
+    look: Snapshot,
+    *,
+    sells: Iterable[Trade] = (),
+    money: Money | Funding = Funding.PROCEEDS,
+    rules: Settings | None = None,
+) -> Context:
+    """What a leg is judged on."""
+    limits = limits_of(settings() if rules is None else rules)
+    view = viewed(look)
+    return Context(view=view, book=open_book(view, sells=sells, money=money, limits=limits), limits=limits)
+
+
+def viewed(look: Snapshot) -> View:
+    """A look, opened for the rules; it must be whole."""
+    view = opened(look, run_id=RUN, buys=True)
+    assert isinstance(view, View)
+    return view

@@ -1,0 +1,271 @@
+"""Limits that BUYs are cut to: just inside, on and just outside, with the data missing, and the room they leave.
+
+With shipped settings a share at $20 reserves 20 x 1.03 = $20.60.
+"""
+
+from decimal import Decimal
+
+import pytest
+
+from departments.rulebook import ceilings
+from messages.values import Funding, Side, TimeInForce
+from tests.builders.portfolio import (
+    asset,
+    buy,
+    context,
+    gate_money,
+    held,
+    open_order,
+    quote,
+    sell,
+    settings,
+    snapshot,
+)
+
+FRACTIONS = settings(operations={"allow_fractional": True})
+
+
+def shares(qty, price="20", **more):
+    return buy("B01", "CVE", qty, price, **more)
+
+
+@pytest.mark.parametrize(
+    ("qty", "rules", "known", "more", "room"),
+    [
+        ("10", None, asset("CVE"), {}, "10"),
+        ("10.5", None, asset("CVE"), {}, "10"),
+        ("0.9", None, asset("CVE"), {}, "0"),
+        ("10.5", FRACTIONS, asset("CVE"), {}, "10.5"),
+        ("10.123456789", FRACTIONS, asset("CVE"), {}, "10.123456789"),
+        ("10.1234567891", FRACTIONS, asset("CVE"), {}, "10.123456789"),
+        ("10.5", FRACTIONS, asset("CVE", fractionable=False), {}, "10"),
+        ("10.5", FRACTIONS, asset("CVE"), {"limit": "20"}, "10"),
+        ("10.5", FRACTIONS, asset("CVE"), {"time_in_force": TimeInForce.GTC}, "10"),
+    ],
+)
+def test_only_the_part_that_may_be_ordered_is_let_in(qty, rules, known, more, room):
+    leg = shares(qty, **more)
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, assets=[known]), rules=rules)
+
+    violation = ceilings.whole_shares(leg, judged)
+
+    assert ceilings.lots_room(leg, judged) == Decimal(room)
+    assert (violation is not None) is (Decimal(room) < Decimal(qty))
+
+
+def test_a_fraction_of_an_unknown_asset_is_not_bought():
+    leg = shares("10.5")
+    look = snapshot([leg], equity=100_000, cash=100_000).model_copy(update={"assets": ()})
+
+    assert ceilings.lots_room(leg, context(look, rules=FRACTIONS)) == 10
+
+
+@pytest.mark.parametrize(
+    ("held_qty", "qty", "figure", "room"),
+    [
+        # equity 100,000: 8,000 a symbol; held shares count at 20, bought ones at 20.60
+        ("0", "388", None, "388.349514563"),
+        ("0", "389", "0.080134", "388.349514563"),
+        ("297", "100", None, "100"),
+        ("298", "100", "0.0802", "99.029126213"),
+        ("400", "1", "0.080206", "0"),
+        ("500", "1", "0.100206", "0"),
+    ],
+)
+def test_held_and_bought_stay_within_the_fraction_of_equity(held_qty, qty, figure, room):
+    leg = shares(qty)
+    look = snapshot([leg], equity=100_000, cash=100_000, positions=[held("CVE", held_qty, 20)])
+
+    violation = ceilings.position_fraction_at_most(leg, context(look))
+
+    assert ceilings.position_fraction_room(leg, context(look)) == Decimal(room)
+    assert (violation.figure if violation else None) == figure
+    if violation:
+        assert (violation.limit, violation.file, violation.key) == (
+            "0.08",
+            "hard_constraints.yaml",
+            "position_limits.max_position_fraction",
+        )
+
+
+def test_on_the_fraction_is_within_it_and_a_cent_more_is_not():
+    on = shares("100", limit="80")
+    above = shares("100", limit="80.01")
+    judged = context(snapshot([on], equity=100_000, cash=100_000))
+
+    assert ceilings.position_fraction_at_most(on, judged) is None
+    assert ceilings.position_fraction_at_most(above, judged).figure == "0.08001"
+
+
+def test_a_position_without_a_price_leaves_no_room_in_its_symbol():
+    leg = shares("10")
+    look = snapshot([leg], equity=100_000, cash=100_000, positions=[held("CVE", 10, None)])
+
+    assert ceilings.position_fraction_room(leg, context(look)) == 0
+    assert "missing" in ceilings.position_fraction_at_most(leg, context(look)).figure
+
+
+def test_shares_in_flight_count_as_held():
+    leg = shares("300")
+    own = open_order("CVE", Side.BUY, "100", own=True, filled="11")
+    look = snapshot([leg], equity=100_000, cash=100_000, open_orders=[own])
+
+    assert ceilings.position_fraction_at_most(leg, context(look)).figure == "0.080134"
+    assert ceilings.position_fraction_room(leg, context(look)) == Decimal("299.349514563")
+
+
+@pytest.mark.parametrize(
+    ("count", "symbol", "figure"),
+    [
+        (28, "NEW", None),
+        (29, "NEW", None),
+        (30, "NEW", "31"),
+        (33, "NEW", "34"),
+        (30, "H00", None),
+        (33, "H00", None),
+    ],
+)
+def test_a_new_position_needs_a_place(count, symbol, figure):
+    leg = buy("B01", symbol, 10, 20)
+    positions = [held(f"H{n:02}", 1, 20) for n in range(count)]
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, positions=positions))
+
+    violation = ceilings.positions_at_most(leg, judged)
+
+    assert ceilings.positions_room(leg, judged) == (None if figure is None else 0)
+    assert (violation.figure if violation else None) == figure
+    if violation:
+        assert (violation.limit, violation.file, violation.key) == (
+            "30",
+            "hard_constraints.yaml",
+            "position_limits.max_positions_total",
+        )
+
+
+def test_places_are_counted_after_the_sells_and_with_orders_in_flight():
+    leg = buy("B01", "NEW", 10, 20)
+    whole, part = sell("S01", "H00", 5, 20), sell("S02", "H01", 4, 20)
+    positions = [held(f"H{n:02}", 5, 20) for n in range(30)]
+    look = snapshot([leg, whole, part], equity=100_000, cash=100_000, positions=positions)
+    in_flight = look.model_copy(update={"open_orders": (open_order("AIR", Side.BUY, 5, limit=20),)})
+
+    assert ceilings.positions_at_most(leg, context(look, sells=[part])) is not None
+    assert ceilings.positions_at_most(leg, context(look, sells=[whole])) is None
+    assert ceilings.positions_at_most(leg, context(in_flight, sells=[whole])).figure == "31"
+
+
+@pytest.mark.parametrize(
+    ("gross", "qty", "figure", "room"),
+    [
+        # equity 10,000: 20,000 in all
+        ("17939", "100", None, "100.048543689"),
+        ("17940", "100", None, "100"),
+        ("17941", "100", "2.0001", "99.951456310"),
+        ("20000", "1", "2.00206", "0"),
+        ("25000", "1", "2.50206", "0"),
+    ],
+)
+def test_all_positions_stay_within_their_multiple_of_equity(gross, qty, figure, room):
+    leg = shares(qty)
+    look = snapshot([leg], equity=10_000, cash=-10_000, positions=[held("BIG", 1, gross)])
+
+    violation = ceilings.gross_exposure_at_most(leg, context(look))
+
+    assert ceilings.gross_exposure_room(leg, context(look)) == Decimal(room)
+    assert (violation.figure if violation else None) == figure
+    if violation:
+        assert (violation.limit, violation.file, violation.key) == (
+            "2",
+            "hard_constraints.yaml",
+            "exposure.max_gross_exposure_fraction",
+        )
+
+
+def test_shorts_count_towards_gross_exposure():
+    leg = shares("100")
+    look = snapshot([leg], equity=10_000, cash=10_000, positions=[held("BIG", -1, 17_941)])
+
+    assert ceilings.gross_exposure_at_most(leg, context(look)).figure == "2.0001"
+
+
+def test_gross_exposure_is_counted_after_the_sells():
+    leg, half = shares("100"), sell("S01", "BIG", 1, 9_000)
+    look = snapshot([leg, half], equity=10_000, cash=-10_000, positions=[held("BIG", 2, 9_000)])
+
+    assert ceilings.gross_exposure_at_most(leg, context(look)).figure == "2.006"
+    assert ceilings.gross_exposure_at_most(leg, context(look, sells=[half])) is None
+
+
+def test_with_an_unpriced_position_the_accounts_own_sums_count():
+    leg = shares("100")
+    look = snapshot(
+        [leg], equity=10_000, cash=0, positions=[held("BIG", 1, None)], long_market_value_usd=Decimal(17_941)
+    )
+
+    assert ceilings.gross_exposure_at_most(leg, context(look)).figure == "2.0001"
+
+
+@pytest.mark.parametrize("equity", ["0", "-5000"])
+def test_without_equity_nothing_is_bought(equity):
+    leg = shares("1")
+    judged = context(snapshot([leg], equity=equity, cash=100_000))
+
+    assert ceilings.gross_exposure_room(leg, judged) == 0
+    assert ceilings.position_fraction_room(leg, judged) == 0
+    assert ceilings.gross_exposure_at_most(leg, judged).figure == f"20.6 of {equity}"
+
+
+@pytest.mark.parametrize(
+    ("proceeds", "qty", "figure", "room"),
+    [
+        ("2060.01", "100", None, "100.000485436"),
+        ("2060", "100", None, "100"),
+        ("2059.99", "100", "2060", "99.999514563"),
+        ("0", "100", "2060", "0"),
+    ],
+)
+def test_buys_reserve_no_more_than_is_left_to_spend(proceeds, qty, figure, room):
+    leg = shares(qty)
+    money = gate_money(proceeds=proceeds, cash_before=-50_000)
+    judged = context(snapshot([leg], equity=100_000, cash=-50_000), money=money)
+
+    violation = ceilings.funding_suffices(leg, judged)
+
+    assert ceilings.funding_room(leg, judged) == Decimal(room)
+    assert (violation.figure if violation else None) == figure
+    if violation:
+        assert Decimal(violation.limit) == Decimal(proceeds)
+        assert (violation.file, violation.key) == ("executive_config.yaml", "funding")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        open_order("AIR", Side.BUY, "5"),
+        open_order("CVE", Side.BUY, "5", order_type="stop", own=True),
+        open_order("CVE", Side.BUY, None),
+    ],
+    ids=["no price of its symbol", "stop", "by value"],
+)
+def test_an_order_in_flight_of_unknown_cost_leaves_no_room_for_any_buy(order):
+    leg = shares("1")
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, open_orders=[order]), money=Funding.BUYING_POWER)
+
+    assert ceilings.funding_room(leg, judged) == 0
+    assert ceilings.gross_exposure_room(leg, judged) == 0
+    for rule in (ceilings.funding_suffices, ceilings.gross_exposure_at_most):
+        assert rule(leg, judged).figure == f"price missing of order {order.order_id} on {order.symbol}"
+
+
+def test_without_an_ask_price_no_ceiling_lets_anything_in():
+    leg = shares("1")
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, quotes=[quote("CVE", None, last=20)]))
+
+    for room in (ceilings.funding_room, ceilings.gross_exposure_room, ceilings.position_fraction_room):
+        assert room(leg, judged) == 0
+    for rule in (
+        ceilings.funding_suffices,
+        ceilings.gross_exposure_at_most,
+        ceilings.position_fraction_at_most,
+    ):
+        assert rule(leg, judged).figure == "ask price missing"
