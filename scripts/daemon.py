@@ -1,0 +1,157 @@
+"""`firm start`: the daemon, in the foreground until SIGTERM or SIGINT."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scripts.failure import Code, Failure
+from scripts.surroundings import firm_config, firm_home, store_url, the_account
+
+if TYPE_CHECKING:
+    from departments.firm import Firm, Keys
+    from departments.office.settings import Settings
+    from departments.trading.alpaca.endpoints import Endpoints
+    from messages.values import AccountName
+
+LIVE_HOST = "api.alpaca.markets"
+MODE_FILE = "mode"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the verb takes."""
+    parser.add_argument(
+        "--paper-alpaca",
+        nargs="?",
+        const="",
+        metavar="STATE.yaml",
+        help="run a local Alpaca with it, and trade there; the file says how its account begins",
+    )
+    parser.add_argument("--live", action="store_true", help="trade live money; firm.yaml must say so too")
+
+
+def run(given: Namespace) -> int:
+    """Run the firm; 0 after a clean stop, 6 if something it needs can't be had."""
+    settings = _settings()
+    account = the_account(settings.firm)
+    with ExitStack() as cleanup:
+        environ = dict(os.environ)
+        if given.paper_alpaca is not None:
+            from scripts.local_alpaca import local_alpaca
+
+            url = cleanup.enter_context(local_alpaca(Path(given.paper_alpaca) if given.paper_alpaca else None))
+            environ = {key: value for key, value in environ.items() if not key.startswith("APCA_API_")}
+            environ |= {"APCA_API_BASE_URL": url, "APCA_API_KEY_ID": "PKLOCAL", "APCA_API_SECRET_KEY": "local"}
+        return _run_firm(settings, account, environ, live=given.live)
+
+
+def _settings() -> "Settings":
+    from departments.office.bad_input import BadInput
+    from departments.office.settings_loader import load_settings
+
+    try:
+        return load_settings(firm_config())
+    except BadInput as error:
+        raise Failure(Code.BAD_INPUT, str(error)) from None
+
+
+def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, str], *, live: bool) -> int:
+    from departments.trading.alpaca.endpoints import endpoints
+
+    try:
+        alpaca = endpoints(environ)
+    except ValueError as error:
+        raise Failure(Code.BAD_INPUT, f"firm start: {error}") from None
+    home = firm_home()
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check_money(settings, account, alpaca, home, live=live)
+    key_id, secret_key = environ.get("APCA_API_KEY_ID"), environ.get("APCA_API_SECRET_KEY")
+    if not key_id or not secret_key:
+        missing = "APCA_API_KEY_ID" if not key_id else "APCA_API_SECRET_KEY"
+        raise Failure(Code.UNREACHABLE, f"firm start: {missing} is not set, expected Alpaca's keys in the environment")
+
+    from departments.firm import Firm, Keys
+
+    keys = Keys(key_id=key_id, secret_key=secret_key)
+    with _logging(home, account, keys):
+        return _run(
+            Firm(home=home, store_url=store_url(), account=account, settings=settings, keys=keys, endpoints=alpaca)
+        )
+
+
+def _run(firm: "Firm") -> int:
+    """Run it to its end, and say on one line what kept it from starting."""
+    from departments import firm as wiring
+    from departments.trading.broker import BrokerError
+    from messages.mailroom.port import MailroomError
+
+    try:
+        wiring.run(firm, _say_started)
+    except (MailroomError, BrokerError) as error:
+        raise Failure(Code.UNREACHABLE, f"firm start: {error}") from None
+    return Code.DONE
+
+
+@contextmanager
+def _logging(home: Path, account: "AccountName", keys: "Keys") -> Iterator[None]:
+    from departments.office.clock import SystemClock
+    from departments.office.logs import Log
+
+    console = sys.stderr if sys.stderr.isatty() else None
+    log = Log(home, clock=SystemClock(), account=account, secrets=(keys.key_id, keys.secret_key), console=console)
+    try:
+        yield
+    finally:
+        log.stop()
+
+
+def _say_started() -> None:
+    print(f"the firm is open, pid {os.getpid()}; its state is in {firm_home()}", flush=True)
+
+
+def _check_money(settings: "Settings", account: "AccountName", alpaca: "Endpoints", home: Path, *, live: bool) -> None:
+    """Let live money through only when everything says live, and paper only when nothing does.
+
+    Raises:
+        Failure: Config, command line, address and store don't agree.
+    """
+    from messages.plans import Mode
+
+    about = settings.firm.accounts[account]
+    is_live = urlsplit(alpaca.rest_url).hostname == LIVE_HOST
+    if settings.firm.mode is not about.mode:
+        raise _refuse(f"firm.yaml: mode is {settings.firm.mode}, account {account} is {about.mode}, expected the same")
+    if about.mode is Mode.PAPER and (live or is_live):
+        raise _refuse(f"{'--live' if live else alpaca.rest_url}, but firm.yaml says mode: paper, expected mode: live")
+    if about.mode is Mode.LIVE and not (live and is_live):
+        raise _refuse(f"firm.yaml says mode: live, expected --live and APCA_API_BASE_URL=https://{LIVE_HOST}")
+    marker = home / MODE_FILE
+    if marker.exists():
+        before = marker.read_text(encoding="utf-8").strip()
+        if before != about.mode.value:
+            raise _refuse(f"{home} was made for {before} money, expected another FIRM_HOME for {about.mode.value}")
+        return
+    if about.mode is Mode.LIVE:
+        _ask_for_account_number(about.account_number)
+    marker.write_text(f"{about.mode.value}\n", encoding="utf-8")
+
+
+def _ask_for_account_number(expected: str | None) -> None:
+    if expected is None:
+        raise _refuse("firm.yaml: the live account has no account_number, expected it")
+    if not sys.stdin.isatty():
+        raise _refuse("the first start with live money asks for the account number, expected a terminal")
+    try:
+        typed = input("This firm will trade LIVE MONEY. Type the account number: ").strip()
+    except EOFError:
+        typed = ""
+    if typed != expected:
+        raise _refuse("that is not the account number in firm.yaml")
+
+
+def _refuse(what: str) -> Failure:
+    return Failure(Code.BAD_INPUT, f"firm start: {what}")
