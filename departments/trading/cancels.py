@@ -18,11 +18,15 @@ CANCEL_AGAIN: Final = timedelta(seconds=10)
 def cancel(sheet: Sheet, message: CancelOrders) -> None:
     """Cancel what is live of these legs, and mark what may still appear."""
     for before in tuple(sheet.run.records.values()):
-        if before.leg in message.legs and not before.is_settled and not before.foreign:
+        if before.leg in message.legs and _may_live(before):
             after = with_cancel(sheet, replace(before, cancel_wanted=True))
             sheet.put_and_tell(before, after)
             if not before.cancel_wanted:
                 sheet.note_order("order.cancel_asked", before, reason=message.reason)
+
+
+def _may_live(record: OrderRecord) -> bool:
+    return not (record.is_settled or record.is_terminal)
 
 
 def with_cancel(sheet: Sheet, record: OrderRecord) -> OrderRecord:

@@ -154,7 +154,7 @@ def _timer(sheet: Sheet, message: DeadlinePassed) -> None:
 def _ended(sheet: Sheet) -> None:
     """Before a run is forgotten: watch what may still appear, and say where the executions don't add up."""
     for record in sheet.run.records.values():
-        reconcile.note_executions(sheet, record)
+        reconcile.note_executions(sheet, record, over=True)
         if not record.is_settled:
             unknowns.watch(sheet, record)
 

@@ -51,16 +51,21 @@ def compared(seen: Seen, view: View, evidence: Evidence, *, expected: bool, now:
 
 
 def check_stream(sheet: Sheet) -> None:
-    """At a reconcile tick: judge the stream by what it left untold. Each omission counts once."""
+    """At a reconcile tick: judge the stream by what it left untold. Each omission counts once.
+
+    What was left untold before the stream connected last (a restart of ours, too) is forgiven.
+    """
     up = sheet.account.stream is StreamHealth.UP
     for record in tuple(sheet.run.records.values()):
         seen = record.standing
         if not isinstance(seen, Seen) or seen.ahead_since is None or seen.rest is None:
             continue
-        if up and sheet.now - seen.ahead_since < MUTE_AFTER:
+        up_since = sheet.account.up_since
+        tellable = up and up_since is not None and seen.ahead_since >= up_since + STREAM_SETTLES
+        if tellable and sheet.now - seen.ahead_since < MUTE_AFTER:
             continue
         sheet.put(replace(record, standing=replace(seen, told=join(seen.told, seen.rest), ahead_since=None)))
-        if up:
+        if tellable:
             detail = f"{record.client_order_id}: REST shows {seen.view.status}, the stream did not tell"
             sheet.send(Recipient.TRADING, BrokerJudged(stream=StreamHealth.MUTE, rest_ok=None, detail=detail))
 

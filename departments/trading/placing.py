@@ -47,10 +47,9 @@ def _submit(sheet: Sheet, intent: OrderIntent, known: OrderRecord | None) -> Non
 
 
 def _first_attempt_forbidden(sheet: Sheet, intent: OrderIntent) -> str | None:
-    """A new attempt at a leg may only follow attempts that can't fill any more."""
+    """A new attempt at a leg may only follow attempts that are proved to be over."""
     for other in sheet.run.records.values():
-        never_left = isinstance(other.standing, NotSent)
-        if other.leg == intent.leg and not other.is_terminal and not never_left:
+        if other.leg == intent.leg and not other.is_settled:
             return f"{other.client_order_id} of the same leg is {other.status}"
     return None
 

@@ -15,7 +15,7 @@ from departments.trading import health
 from departments.trading.cancels import with_cancel
 from departments.trading.orders import Absent, NotSent, OrderRecord, Refused, Seen, update_of
 from departments.trading.sheet import Sheet
-from departments.trading.state import LIST_SLACK
+from departments.trading.state import LIST_SLACK, earlier
 from departments.trading.unknowns import look_up, watch
 from departments.trading.views import contradicts_itself, join, view_of
 from messages.broker import OrderStreamed
@@ -86,7 +86,7 @@ def why_not_ours(intent: OrderIntent, not_before: datetime | None, facts: OrderF
         return f"expected {intent.side} {intent.symbol}, was {facts.side} {facts.symbol}"
     if facts.qty != intent.qty:
         return f"expected qty {intent.qty}, was {facts.qty}"
-    if not_before is not None and facts.submitted_at < not_before - AGE_SLACK:
+    if not_before is not None and facts.submitted_at < earlier(not_before, AGE_SLACK):
         return f"expected it submitted after {not_before.isoformat()}, was {facts.submitted_at.isoformat()}"
     return None
 
@@ -101,17 +101,27 @@ def streamed(sheet: Sheet, message: OrderStreamed) -> None:
     if message.event in _FILLS and execution is not None and message.qty is not None:
         record = replace(record, executions={**record.executions, execution: message.qty})
         sheet.put(record)
+        if record.is_settled:
+            note_executions(sheet, record, over=False)
     elif message.event in _BUSTS:
         _bust(sheet, record, message)
     elif message.event in _ASK and not record.is_settled:
         look_up(sheet, record)
 
 
-def note_executions(sheet: Sheet, record: OrderRecord) -> None:
-    """Note where the executions that the stream told don't add up to what is filled: some frame was lost."""
+def note_executions(sheet: Sheet, record: OrderRecord, *, over: bool) -> None:
+    """Note where the executions that the stream told don't add up to what is filled.
+
+    Args:
+        sheet: The run's sheet.
+        record: The order.
+        over: No frame comes any more: fewer is news as well. Before, only more than REST proved is.
+    """
     told = sum(record.executions.values(), Decimal(0))
     standing = record.standing
     if not isinstance(standing, Seen) or told == standing.view.fill.qty:
+        return
+    if told < standing.view.fill.qty and not over:
         return
     if record.executions and sheet.first_time(f"executions {record.client_order_id}"):
         sheet.note_order(
@@ -191,6 +201,6 @@ def _remember(sheet: Sheet, facts: OrderFacts) -> None:
     """Keep what lists and the eye for strangers go by."""
     run = sheet.run
     children = frozenset(child.order_id for child in facts.legs)
-    after = min(run.orders_after, facts.submitted_at - LIST_SLACK)
+    after = min(run.orders_after, earlier(facts.submitted_at, LIST_SLACK))
     if after != run.orders_after or not children <= run.known_orders:
         sheet.run = replace(run, orders_after=after, known_orders=run.known_orders | children)

@@ -7,7 +7,7 @@ from typing import Final
 from departments.trading.reconcile import see
 from departments.trading.rounds import take_list
 from departments.trading.sheet import Sheet
-from departments.trading.state import LIST_SLACK, SnapshotAsk
+from departments.trading.state import LIST_SLACK, SnapshotAsk, earlier
 from departments.trading.strangers import look_for_strangers, take_baseline
 from messages.broker import FetchFailed, FetchSnapshot, SnapshotFetched
 from messages.control import Deadline
@@ -90,8 +90,8 @@ def _read_clock(sheet: Sheet, snapshot: Snapshot) -> None:
         return
     run, at = sheet.run, snapshot.clock.at
     first = run.broker_clock_at is None and not run.records
-    after = at - LIST_SLACK if first else min(run.orders_after, at - LIST_SLACK)
-    sheet.run = replace(run, broker_clock_at=at, orders_after=after)
+    after = earlier(at, LIST_SLACK)
+    sheet.run = replace(run, broker_clock_at=at, orders_after=after if first else min(run.orders_after, after))
 
 
 def _take_open_orders(

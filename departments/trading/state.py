@@ -7,7 +7,7 @@ itself (`WatchOrder`, `BrokerJudged`). The other way round account mail leaves e
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from departments.trading.orders import OrderRecord
@@ -19,6 +19,14 @@ BEFORE_ANY_CLOCK: Final = timedelta(days=1)
 """How far a list of orders looks back while the broker's clock has not been seen."""
 LIST_SLACK: Final = timedelta(minutes=10)
 """Taken off the broker's clock for lists: they cost no more, and no order of ours may fall out."""
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def earlier(at: datetime, slack: timedelta) -> datetime:
+    """Take slack off a time of the broker's; a zero time (year 1, as some services send) counts as 1970."""
+    return max(at, _EPOCH) - slack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

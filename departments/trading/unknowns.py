@@ -73,7 +73,7 @@ def refused(sheet: Sheet, record: OrderRecord, message: OrderRefused) -> None:
         sheet.note_order("order.refusal_ignored", record, level="warning", reason=message.message)
         return
     words = f"{message.message} (HTTP {message.status_code})"
-    if message.resend:
+    if message.resend or isinstance(record.standing.before, Absent):
         _become_unknown(sheet, record, f"the resend was refused, which proves nothing: {words}")
     elif _is_taken(message):
         _become_unknown(sheet, record, f"the broker has an order by this id: {words}")

@@ -61,10 +61,11 @@ def seen_after_the_end(
         return (), () if over else (_note("order.live_after_end", message),)
     why = why_not_ours(watch.intent, watch.not_before, facts)
     if why is not None:
-        return (), (_note("order.foreign", message, reason=why),)
+        return (), (_note("order.foreign", message, "error", reason=why),)
     if over:
         again = _about(watch, over=True)
-        return (again,), (_note("order.late_unknown_ended", message),)
+        level = "error" if facts.filled_qty > 0 else "warning"
+        return (again,), (_note("order.late_unknown_ended", message, level),)
     told_before = watch.order_id is not None and isinstance(message, OrderStreamed)
     if told_before or facts.status is BrokerStatus.PENDING_CANCEL:
         return (), ()
@@ -110,7 +111,7 @@ def _end_of_watch(now: datetime) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _note(event: str, message: OrderAnswered | OrderStreamed, **fields: object) -> Note:
+def _note(event: str, message: OrderAnswered | OrderStreamed, level: str = "warning", **fields: object) -> Note:
     facts = message.order
     named = {
         "run_id": message.run_id,
@@ -122,4 +123,4 @@ def _note(event: str, message: OrderAnswered | OrderStreamed, **fields: object) 
         "filled_qty": str(facts.filled_qty),
         "status": facts.raw_status,
     }
-    return Note(event, {**named, **fields}, "warning")
+    return Note(event, {**named, **fields}, level)
