@@ -34,8 +34,8 @@ class Kind(IntEnum):
     READ = 4
 
 
-_RESERVED_FOR_OTHERS = {Kind.CANCEL: 0.0, Kind.SELL: 0.0, Kind.PROOF: 0.02, Kind.BUY: 0.02, Kind.READ: 0.10}
-"""Fraction of the limit that a kind leaves untouched, so that reads never starve a SELL or a cancel."""
+_RESERVED_PERCENT = {Kind.CANCEL: 0, Kind.SELL: 0, Kind.PROOF: 5, Kind.BUY: 2, Kind.READ: 10}
+"""Of the limit a kind leaves so much untouched, rounded down, so that reads never starve a SELL or a cancel."""
 
 
 class Pacer:
@@ -115,8 +115,7 @@ class Pacer:
         return max(1, min(self._configured, int(self._limit)))
 
     def _allowance(self, kind: Kind) -> int:
-        reserve = int(self.limit * _RESERVED_FOR_OTHERS[kind])
-        return max(1, self.limit - reserve)
+        return max(1, self.limit - self.limit * _RESERVED_PERCENT[kind] // 100)
 
     def _used(self) -> int:
         return len(self._answered) + self._in_flight + self._others
