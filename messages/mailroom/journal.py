@@ -105,11 +105,11 @@ class Journal:
         return found
 
     def waiting(self) -> list[MailRow]:
-        """Every row that is neither handled nor put aside, by seq."""
+        """Every row that is neither handled nor put aside, inbox by inbox."""
         return mail_rows(self._database.read("waiting"))
 
     def inbox(self, recipient: Recipient) -> list[MailRow]:
-        """As `waiting`, of one recipient."""
+        """As `waiting`, of one recipient, by seq."""
         return mail_rows(self._database.read("inbox", {"arg_recipient": recipient.value}))
 
     def fold(self, recipient: Recipient, note: NoteUndecodable) -> Iterator[HandledMail]:

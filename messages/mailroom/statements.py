@@ -81,24 +81,20 @@ def _door() -> sa.Select[Any]:
     )
 
 
-def _fold() -> tuple[sa.Select[Any] | sa.CompoundSelect[Any], sa.Select[Any] | sa.CompoundSelect[Any]]:
-    """What a department folds on start, and what came of it: the account stream and the open runs."""
+def _fold() -> tuple[sa.CompoundSelect[Any], sa.CompoundSelect[Any]]:
+    """What a department folds on start, and what came of it: the account stream and the open runs.
+
+    Asking for `handled_at`, not for `handled_seq`, keeps SQLite from walking along the whole chain.
+    """
     outgoing = mail.alias("outgoing")
-    produced = [outgoing.c[name].label(name) for name in MAIL_COLUMNS]
     named = [mail.c[name].label(name) for name in MAIL_COLUMNS]
-    mine = (mail.c.recipient == _arg("recipient"), mail.c.handled_seq.is_not(None), mail.c.aside_reason.is_(None))
-    account = (mail.c.run_id.is_(None), *mine)
-    of_open_runs = (runs.c.closed_at.is_(None), *mine)
-    on_run = mail.c.run_id == runs.c.run_id
-    on_cause = outgoing.c.cause_seq == mail.c.seq
-    rows = sa.union_all(
-        sa.select(*named).where(*account),
-        sa.select(*named).select_from(runs.join(mail, on_run)).where(*of_open_runs),
-    )
-    produce = sa.union_all(
-        sa.select(*produced).select_from(mail.join(outgoing, on_cause)).where(*account),
-        sa.select(*produced).select_from(runs.join(mail, on_run).join(outgoing, on_cause)).where(*of_open_runs),
-    )
+    produced = [outgoing.c[name].label(name) for name in MAIL_COLUMNS]
+    mine = (mail.c.recipient == _arg("recipient"), mail.c.handled_at.is_not(None), mail.c.aside_reason.is_(None))
+    open_runs = sa.select(runs.c.run_id).where(runs.c.closed_at.is_(None))
+    streams = (mail.c.run_id.is_(None), mail.c.run_id.in_(open_runs))
+    rows = sa.union_all(*(sa.select(*named).where(stream, *mine) for stream in streams))
+    on_cause = mail.join(outgoing, outgoing.c.cause_seq == mail.c.seq)
+    produce = sa.union_all(*(sa.select(*produced).select_from(on_cause).where(stream, *mine) for stream in streams))
     return rows.order_by("handled_seq"), produce.order_by("cause_seq", "position")
 
 
@@ -180,7 +176,7 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
         .where(letters.c.number == _arg("number"))
         .values(imported_seq=_arg("imported_seq")),
         # reading
-        "waiting": sa.select(*MAIL).where(*waiting).order_by(mail.c.seq),
+        "waiting": sa.select(*MAIL).where(*waiting).order_by(mail.c.recipient, mail.c.seq),
         "inbox": sa.select(*MAIL).where(mail.c.recipient == _arg("recipient"), *waiting).order_by(mail.c.seq),
         "fold": fold,
         "fold_outgoing": fold_outgoing,
