@@ -161,11 +161,6 @@ class OrderRecord:
                 return view.status
 
     @property
-    def is_live(self) -> bool:
-        """The broker showed it, and it can still fill."""
-        return isinstance(self.standing, Seen) and self.standing.view.end is None
-
-    @property
     def is_terminal(self) -> bool:
         """Nothing more can fill, as far as anybody told."""
         return self.status in TERMINAL

@@ -5,6 +5,7 @@ import pytest
 from departments.trading.department import TradingDepartment
 from messages.broker import CancelOrder, FetchOrder, FetchOrders, FetchSnapshot, SubmitOrder
 from messages.control import Deadline, DeadlinePassed, HaltTrading, HoldRun
+from messages.message import Message
 from messages.orders import (
     Evidence,
     OrderNotSent,
@@ -225,7 +226,17 @@ def test_mail_of_a_run_that_is_over_changes_nothing():
 def test_mail_for_others_changes_nothing():
     desk = t.Desk()
 
-    assert desk.give(HaltTrading(reason="r", by="b"), HoldRun(run_id=t.RUN, reason="r", detail="d")) == []
+    assert desk.give(HaltTrading(reason="r", by="b"), HoldRun(run_id=t.RUN, reason="r", detail="d"), Message()) == []
+    desk.give(t.place(S1))
+    before = desk.state
+    assert desk.give(HoldRun(run_id=t.RUN, reason="r", detail="d")) == []
+    assert desk.state == before
+
+
+def test_before_any_mail_there_is_nothing():
+    desk = t.Desk()
+
+    assert desk.give(t.missing(S1), t.fetched(), t.cancel("S01")) == []
     assert desk.state == TradingDepartment().initial()
 
 

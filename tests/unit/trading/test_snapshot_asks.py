@@ -164,6 +164,16 @@ def test_the_second_look_begins_with_the_brokers_clock():
     assert t.BROKER_NOON - timedelta(hours=1) < second.run_orders_after < t.BROKER_NOON
 
 
+def test_a_snapshot_without_the_clock_leaves_ages_unjudged():
+    desk = t.Desk()
+    desk.give(t.ask(), t.brought(t.a_snapshot(clock_s=None)), t.place(S1))
+
+    desk.give(t.answered(t.facts(S1, submitted_at=t.BROKER_NOON - timedelta(days=9))))
+
+    assert desk.record(S1).not_before is None
+    assert desk.record(S1).status is OrderStatus.OPEN
+
+
 def test_a_clock_that_is_turned_back_loses_no_order_from_the_lists():
     desk = t.Desk()
     desk.give(t.ask(), t.brought(t.a_snapshot(clock_s=7200)))
