@@ -106,8 +106,10 @@ def test_no_question_walks_through_a_whole_table(connection, name):
     "sql",
     [
         "SELECT * FROM mail WHERE sender = 'operator'",
-        "SELECT m.* FROM runs r JOIN mail m ON m.run_id = r.run_id WHERE r.closed_at IS NULL"
-        " AND m.handled_seq IS NOT NULL ORDER BY m.handled_seq",
+        (
+            "SELECT m.* FROM runs r JOIN mail m ON m.run_id = r.run_id WHERE r.closed_at IS NULL"
+            " AND m.handled_seq IS NOT NULL ORDER BY m.handled_seq"
+        ),
     ],
 )
 def test_the_check_above_notices_a_walk(connection, sql):
