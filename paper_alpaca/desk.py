@@ -57,10 +57,12 @@ class Desk:
         self._counts: dict[tuple[str, str], int] = {}
         self.record: dict[str, list[tuple[str, datetime, Decimal | None, Decimal | None, str | None]]] = {}
         self.plans: dict[str, FillPlan] = {}
-        rng = Random(f"{seed}:{number}")  # noqa: S311 - repeatable on purpose
+        # The account is the same after a reset; ids of orders and executions are new: no client sees one twice.
+        ids = Random(f"{seed}:{number}:{self._generation}")  # noqa: S311 - repeatable on purpose
+        account_id = Random(f"{seed}:{number}").getrandbits(128)  # noqa: S311 - as above
         now = clock.now(datetime.now(UTC))
         account = Account(
-            account_id=str(UUID(int=rng.getrandbits(128), version=4)),
+            account_id=str(UUID(int=account_id, version=4)),
             number=f"PA3LOCAL{number:04d}",
             cash=state.cash,
             positions={h.symbol: Position(h.symbol, h.qty, h.qty * h.avg_entry_price) for h in state.holdings},
@@ -69,7 +71,7 @@ class Desk:
             shorting_enabled=state.shorting_enabled,
         )
         account.begin(market)
-        self.exchange = Exchange(account, market, rng, self._happened)
+        self.exchange = Exchange(account, market, ids, self._happened)
 
     @property
     def account(self) -> Account:

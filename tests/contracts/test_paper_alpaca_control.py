@@ -152,6 +152,21 @@ def test_a_reset_goes_back_to_the_state_file_and_keeps_the_stream(paper):
         assert stream.read_events("fill") == ["pending_new", "new", "fill"]
 
 
+def test_no_id_comes_twice_across_a_reset_and_the_account_stays_the_same(paper):
+    def lived():
+        with Stream(paper.stream_url).log_in() as stream, Wire(paper) as wire:
+            account, order = wire.ask("GET", "/v2/account").json["id"], wire.order().json["id"]
+            frames = [stream.read()["data"] for _ in range(3)]
+        return account, {order, *(frame["execution_id"] for frame in frames)}
+
+    before = lived()
+    paper.reset()
+    after = lived()
+
+    assert before[0] == after[0]
+    assert not before[1] & after[1]
+
+
 @pytest.mark.parametrize(
     "event",
     ["done_for_day", "suspended", "pending_cancel", "stopped", "calculated", "accepted_for_bidding", "pending_review"],
