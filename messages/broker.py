@@ -237,6 +237,22 @@ class BrokerJudged(AccountMessage):
     detail: str
 
 
+class RunTrades(AccountMessage):
+    """Which symbols an open run trades. Trading writes this to itself.
+
+    Attributes:
+        over: The run has ended.
+    """
+
+    named_run_id: RunId
+    symbols: tuple[Symbol, ...]
+    over: bool = False
+
+
+class StreamResumed(RunMessage):
+    """The stream listens again: look at the run's orders. Trading writes this to itself."""
+
+
 class StrangerNoticed(RunMessage):
     """`StrangerStreamed` on a symbol of this run. Trading writes this to itself."""
 

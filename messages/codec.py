@@ -50,6 +50,8 @@ AnyMessage = (
     | broker.StreamLost
     | broker.WatchOrder
     | broker.BrokerJudged
+    | broker.RunTrades
+    | broker.StreamResumed
     | broker.StrangerNoticed
     | proposals.FitBuys
     | proposals.BuysFitted

@@ -1,36 +1,46 @@
 """The account part's own mail: the stream's comings and goings, judgements of health, the watch. Pure.
 
-Nothing here reads or writes a run's entry, so the fold comes out the same when closed runs' mail is left out. What
-account mail means for the runs is sent by `fan_out`, which reads them and changes nothing.
+Nothing here reads or writes a run's entry, so that state and outgoing mail come out the same when closed runs' mail is
+left out of the fold. Which run a reconnect or a stranger concerns is known from `RunTrades`.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from departments.office.department import Note
-from departments.trading.rounds import list_of
-from departments.trading.state import AccountPart, RunOrders
+from departments.trading.state import AccountPart
 from departments.trading.watch import Came, look_at_watched, watch_order
-from messages.broker import BrokerJudged, StrangerNoticed, StrangerStreamed, StreamConnected, StreamLost, WatchOrder
+from messages.broker import (
+    BrokerJudged,
+    RunTrades,
+    StrangerNoticed,
+    StrangerStreamed,
+    StreamConnected,
+    StreamLost,
+    StreamResumed,
+    WatchOrder,
+)
 from messages.control import AccountDeadlinePassed, Deadline
 from messages.envelope import Outgoing
 from messages.message import AccountMessage
 from messages.orders import BrokerHealthChanged, StreamHealth
-from messages.values import Recipient, RunId
+from messages.snapshots import OrderFacts
+from messages.values import Recipient
 
 
 def account_mail(account: AccountPart, message: AccountMessage, now: datetime) -> Came:
     """Fold one piece of account mail into the account part."""
     match message:
         case StreamConnected():
-            return _health(account, replace(account, stream=StreamHealth.UP, up_since=now), "the stream listens")
+            return _connected(account, now)
         case StreamLost(detail=detail):
             return _health(account, replace(account, stream=StreamHealth.DOWN, up_since=None), detail)
-        case StrangerStreamed() if account.stream is StreamHealth.MUTE:
-            return _health(account, replace(account, stream=StreamHealth.UP), "the stream tells again")
+        case StrangerStreamed(order=facts):
+            return _stranger(account, facts)
         case BrokerJudged():
             return _judged(account, message)
+        case RunTrades():
+            return _run_trades(account, message), (), ()
         case WatchOrder():
             return watch_order(account, message, now)
         case AccountDeadlinePassed(deadline=Deadline.WATCH, token=token):
@@ -39,19 +49,31 @@ def account_mail(account: AccountPart, message: AccountMessage, now: datetime) -
             return account, (), ()
 
 
-def fan_out(runs: Mapping[RunId, RunOrders], message: AccountMessage) -> tuple[Outgoing, ...]:
-    """Say what account mail means for the open runs: after a reconnect list their orders, pass strangers on."""
-    match message:
-        case StreamConnected():
-            return tuple(Outgoing(Recipient.BROKER, list_of(run)) for run in runs.values() if not run.is_settled)
-        case StrangerStreamed(order=order):
-            return tuple(
-                Outgoing(Recipient.TRADING, StrangerNoticed(run_id=run.run_id, order=order))
-                for run in runs.values()
-                if order.symbol in run.symbols
-            )
-        case _:
-            return ()
+def _connected(account: AccountPart, now: datetime) -> Came:
+    """Listen again: whatever happened meanwhile is lost to the stream, so every open run looks at its orders."""
+    after = replace(account, stream=StreamHealth.UP, up_since=now)
+    after, sent, notes = _health(account, after, "the stream listens")
+    resumed = (Outgoing(Recipient.TRADING, StreamResumed(run_id=run_id)) for run_id in account.open_runs)
+    return after, (*sent, *resumed), notes
+
+
+def _stranger(account: AccountPart, facts: OrderFacts) -> Came:
+    """Pass a stranger on to the runs that trade its symbol. It is a frame as well: the stream is not mute."""
+    heard = replace(account, stream=StreamHealth.UP) if account.stream is StreamHealth.MUTE else account
+    after, sent, notes = _health(account, heard, "the stream tells again")
+    noticed = (
+        Outgoing(Recipient.TRADING, StrangerNoticed(run_id=run_id, order=facts))
+        for run_id, symbols in account.open_runs.items()
+        if facts.symbol in symbols
+    )
+    return after, (*sent, *noticed), notes
+
+
+def _run_trades(account: AccountPart, message: RunTrades) -> AccountPart:
+    others = {run_id: symbols for run_id, symbols in account.open_runs.items() if run_id != message.named_run_id}
+    if message.over:
+        return replace(account, open_runs=others)
+    return replace(account, open_runs={**others, message.named_run_id: frozenset(message.symbols)})
 
 
 def _judged(account: AccountPart, message: BrokerJudged) -> Came:

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from departments.office.department import Handled
 from departments.office.settings import Settings
 from departments.trading import cancels, health, placing, reconcile, rounds, snapshot_asks, strangers, unknowns
-from departments.trading.account import account_mail, fan_out
+from departments.trading.account import account_mail
 from departments.trading.sheet import Sheet
 from departments.trading.state import TradingState, begun_run
 from departments.trading.watch import seen_after_the_end
 from messages import broker, orders
 from messages.control import Deadline, DeadlinePassed
-from messages.envelope import Envelope
+from messages.envelope import Envelope, Outgoing
 from messages.message import AccountMessage, RunMessage
 from messages.orders import Evidence
 from messages.values import Recipient
@@ -47,7 +47,7 @@ class TradingDepartment:
             return _run_mail(state, message, now, settings)
         if isinstance(message, AccountMessage):
             account, sent, notes = account_mail(state.account, message, now)
-            return Handled(replace(state, account=account), (*sent, *fan_out(state.runs, message)), notes)
+            return Handled(replace(state, account=account), sent, notes)
         return Handled(state)
 
 
@@ -64,6 +64,9 @@ def _run_mail(state: TradingState, message: RunMessage, now: datetime, settings:
         return Handled(replace(state, runs=others), tuple(sheet.outgoing), tuple(sheet.notes))
     _sort(sheet, message)
     rounds.keep_rounds(sheet)
+    if sheet.run.symbols != run.symbols:
+        trades = broker.RunTrades(named_run_id=run.run_id, symbols=tuple(sorted(sheet.run.symbols)))
+        sheet.send(Recipient.TRADING, trades)
     if sheet.run != run or message.run_id not in state.runs:
         state = replace(state, runs={**state.runs, message.run_id: sheet.run})
     return Handled(state, tuple(sheet.outgoing), tuple(sheet.notes))
@@ -79,6 +82,8 @@ def _sort(sheet: Sheet, message: RunMessage) -> None:
             snapshot_asks.asked(sheet, message)
         case broker.OrderStreamed():
             reconcile.streamed(sheet, message)
+        case broker.StreamResumed():
+            rounds.resumed(sheet)
         case broker.StrangerNoticed():
             strangers.noticed(sheet, message.order)
         case broker.FetchFailed():
@@ -157,6 +162,7 @@ def _ended(sheet: Sheet) -> None:
         reconcile.note_executions(sheet, record, over=True)
         if not record.is_settled:
             unknowns.watch(sheet, record)
+    sheet.send(Recipient.TRADING, broker.RunTrades(named_run_id=sheet.run.run_id, symbols=(), over=True))
 
 
 def _late(state: TradingState, message: RunMessage) -> Handled[TradingState]:
@@ -164,4 +170,7 @@ def _late(state: TradingState, message: RunMessage) -> Handled[TradingState]:
     if isinstance(message, broker.OrderAnswered | broker.OrderStreamed):
         sent, notes = seen_after_the_end(state.account, message)
         return Handled(state, sent, notes)
+    if isinstance(message, orders.RunEnded) and message.run_id in state.account.open_runs:
+        over = broker.RunTrades(named_run_id=message.run_id, symbols=(), over=True)
+        return Handled(state, (Outgoing(Recipient.TRADING, over),))
     return Handled(state)

@@ -44,6 +44,13 @@ def make_round(sheet: Sheet, token: int) -> None:
             look_up(sheet, record)
 
 
+def resumed(sheet: Sheet) -> None:
+    """The stream listens again: what it missed is on the list. A list on its way may be older than the connect."""
+    if not sheet.run.is_settled:
+        sheet.run = replace(sheet.run, list_asked_at=sheet.now)
+        sheet.send(Recipient.BROKER, list_of(sheet.run))
+
+
 def keep_rounds(sheet: Sheet) -> None:
     """Have a reconcile timer running while there is something to find out."""
     run = sheet.run

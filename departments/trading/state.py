@@ -2,7 +2,8 @@
 
 The two parts never write into each other. A closed run's mail isn't folded any more when the daemon starts, so a fact
 of the account part may only come from account mail; what a run's mail finds out for the account, Trading writes to
-itself (`WatchOrder`, `BrokerJudged`). The other way round account mail leaves every run's entry alone and only sends.
+itself (`WatchOrder`, `BrokerJudged`, `RunTrades`). The other way round account mail leaves every run's entry alone and
+sends to the run what it means for it. It doesn't even read an entry: what it sends must replay to the same mail.
 """
 
 from collections.abc import Mapping
@@ -115,6 +116,7 @@ class AccountPart:
 
     Attributes:
         up_since: When the stream connected last, store's clock; None while it is down.
+        open_runs: The symbols each open run trades: whom a reconnect or a stranger concerns.
         watch_token: The timer of the next look at what is watched; None while none runs.
         last_token: Timers set so far.
     """
@@ -123,6 +125,7 @@ class AccountPart:
     up_since: datetime | None = None
     rest_ok: bool = True
     watched: Mapping[ClientOrderId, Watch] = field(default_factory=dict)
+    open_runs: Mapping[RunId, frozenset[str]] = field(default_factory=dict)
     watch_token: int | None = None
     last_token: int = 0
 

@@ -23,7 +23,7 @@ from messages.broker import (
     StrangerStreamed,
 )
 from messages.control import AccountDeadlinePassed, Deadline, DeadlinePassed
-from messages.envelope import Envelope
+from messages.envelope import Envelope, Outgoing
 from messages.message import Message
 from messages.orders import (
     CancelOrders,
@@ -209,7 +209,7 @@ class Desk:
     sent: list[tuple[Recipient, Message]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     timers: list[tuple[datetime, Message]] = field(default_factory=list)
-    journal: list[tuple[Message, datetime]] = field(default_factory=list)
+    journal: list[tuple[Message, datetime, tuple[Outgoing, ...]]] = field(default_factory=list)
     settings: Settings = SETTINGS
     seq: int = 0
 
@@ -232,8 +232,8 @@ class Desk:
             sent_at=self.now,
             message=message,
         )
-        self.journal.append((message, self.now))
         handled = TradingDepartment().handle(self.state, envelope, self.now, self.settings)
+        self.journal.append((message, self.now, handled.outgoing))
         self.state = handled.state
         self.notes += handled.notes
         to_self = []

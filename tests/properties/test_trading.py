@@ -14,7 +14,7 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from departments.trading import placing, reconcile, unknowns
+from departments.trading import placing, reconcile, rounds, unknowns
 from departments.trading.department import TradingDepartment
 from departments.trading.orders import Absent, update_of
 from departments.trading.state import TradingState
@@ -37,7 +37,7 @@ from messages.broker import (
 )
 from messages.codec import decode, encode
 from messages.control import AccountDeadlinePassed, Deadline, DeadlinePassed
-from messages.envelope import Envelope
+from messages.envelope import Envelope, Outgoing
 from messages.message import AccountMessage, Message, RunMessage
 from messages.orders import (
     TERMINAL,
@@ -466,19 +466,24 @@ def test_planted_fault_absence_at_the_first_miss(monkeypatch):
 # --- the account and the runs are apart -----------------------------------------------------------------------------
 
 
-def fold(journal: Sequence[tuple[Message, datetime]]) -> TradingState:
-    """Fold mail as it was handled; what it sends was recorded then and is not sent again."""
+Journal = Sequence[tuple[Message, datetime, tuple[Outgoing, ...]]]
+
+
+def fold(journal: Journal) -> TradingState:
+    """Fold mail as it was handled; what it sends must be what is on record."""
     state = TradingDepartment().initial()
-    for seq, (message, now) in enumerate(journal):
+    for seq, (message, now, recorded) in enumerate(journal):
         envelope = Envelope(
             seq=seq, message_id=str(seq), sender="x", recipient=Recipient.TRADING, sent_at=now, message=message
         )
-        state = TradingDepartment().handle(state, envelope, now, t.SETTINGS).state
+        handled_again = TradingDepartment().handle(state, envelope, now, t.SETTINGS)
+        assert handled_again.outgoing == recorded
+        state = handled_again.state
     return state
 
 
 def check_separation(mail: Mail) -> None:
-    """Folding without a run's mail changes nothing about the account and the other runs."""
+    """Folding without a run's mail changes nothing about the account, the other runs, and what was sent for them."""
     journal = handled(mail).journal
     whole = fold(journal)
     without = fold([one for one in journal if getattr(one[0], "run_id", None) != t.RUN])
@@ -519,6 +524,22 @@ def test_planted_fault_a_runs_mail_writes_on_the_account(monkeypatch):
 
     with pytest.raises(AssertionError):
         check_separation([(t.place(S1), 0), (t.refused(S1), 0)])
+
+
+def test_planted_fault_account_mail_reads_the_runs(monkeypatch):
+    real = TradingDepartment.handle
+
+    def handle(self: Any, state: TradingState, envelope: Envelope, now: datetime, given: Any) -> Any:
+        came = real(self, state, envelope, now, given)
+        if isinstance(envelope.message, StreamConnected):
+            lists = tuple(Outgoing(Recipient.BROKER, rounds.list_of(run)) for run in state.runs.values())
+            return replace(came, outgoing=(*came.outgoing, *lists))
+        return came
+
+    monkeypatch.setattr(TradingDepartment, "handle", handle)
+
+    with pytest.raises(AssertionError):
+        check_separation([(t.place(S1), 0), (StreamConnected(), 0)])
 
 
 def test_an_absent_order_stays_watched_when_its_runs_mail_is_left_out():

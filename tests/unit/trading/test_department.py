@@ -3,7 +3,7 @@
 import pytest
 
 from departments.trading.department import TradingDepartment
-from messages.broker import CancelOrder, FetchOrder, FetchOrders, FetchSnapshot, SubmitOrder
+from messages.broker import CancelOrder, FetchOrder, FetchOrders, FetchSnapshot, RunTrades, SubmitOrder
 from messages.control import Deadline, DeadlinePassed, HaltTrading, HoldRun
 from messages.message import Message
 from messages.orders import (
@@ -231,6 +231,24 @@ def test_mail_for_others_changes_nothing():
     before = desk.state
     assert desk.give(HoldRun(run_id=t.RUN, reason="r", detail="d")) == []
     assert desk.state == before
+
+
+def test_the_account_knows_which_runs_are_open_and_what_they_trade():
+    desk = t.Desk()
+    desk.give(t.ask(), t.place(S2))
+    assert desk.account.open_runs == {t.RUN: {"CTVA", "COMM", "DVN"}}
+
+    desk.give(RunEnded(run_id=t.RUN, outcome="completed", reason=None))
+    assert desk.account.open_runs == {}
+
+
+def test_a_run_whose_mail_is_left_out_is_forgotten_by_the_account_all_the_same():
+    desk = t.Desk()
+    desk.give(RunTrades(named_run_id=t.RUN, symbols=("CTVA",)))
+
+    desk.give(RunEnded(run_id=t.RUN, outcome="completed", reason=None))
+
+    assert desk.account.open_runs == {}
 
 
 def test_before_any_mail_there_is_nothing():

@@ -44,7 +44,17 @@ def test_a_connect_lists_the_orders_of_every_run_with_something_open():
 
     sent = desk.give(StreamConnected())
 
-    assert [call.run_id for call in t.of_kind(sent, FetchOrders)] == [t.RUN, t.OTHER_RUN]
+    assert sorted(call.run_id for call in t.of_kind(sent, FetchOrders)) == sorted([t.RUN, t.OTHER_RUN])
+
+
+def test_a_connect_asks_again_although_a_list_is_on_its_way():
+    desk = t.Desk()
+    desk.give(t.place(S1), t.answered(t.facts(S1)))
+    desk.wait(6)
+
+    desk.give(StreamConnected())
+
+    assert len(desk.all_of(FetchOrders)) == 2
 
 
 def test_a_connect_asks_nothing_for_runs_that_are_settled():
