@@ -31,7 +31,7 @@ from tests.fakes.alpaca_json import OURS, a_clock, a_position, an_account, an_as
 from tests.fakes.wire import Wire, chunked, cut, drip, garbage, hang, hang_up, reset, send
 
 NOW = datetime(2026, 10, 8, 15, 10, 22, tzinfo=UTC)
-SECRET = "S3CRET"
+SECRET = "S3CRET"  # noqa: S105 - of nobody
 HTML = "<html><head><title>504 Gateway Time-out</title></head></html>"
 NEW_ORDER = an_order(status="pending_new", filled_qty="0", filled_avg_price=None, filled_at=None)
 
