@@ -32,7 +32,7 @@ def run(given: Namespace) -> int:
             return code_of(view)
         from departments.executive.report import view_firm
 
-        firm = view_firm(counter)
+        firm = {**view_firm(counter), **_words_not_yet_read(counter)}
     firm["account"] = firm.get("account") or account
     if given.json:
         print(json.dumps(firm, indent=2))
@@ -41,6 +41,22 @@ def run(given: Namespace) -> int:
 
         print_firm(firm)
     return Code.DONE
+
+
+def _words_not_yet_read(counter: "Counter") -> dict[str, Any]:
+    """What halts and resumes in the letterbox change: the last door heeds them before any daemon has read them."""
+    from messages.control import HaltTrading, ResumeTrading
+
+    said: dict[str, Any] = {}
+    for letter in counter.letters():
+        match letter.message:
+            case HaltTrading(reason=reason):
+                said = {"trading_state": "HALTED", "halted_because": reason}
+            case ResumeTrading():
+                said = {"trading_state": "ACTIVE", "halted_because": None}
+            case _:
+                pass
+    return said
 
 
 def run_view(counter: "Counter", typed: str) -> dict[str, Any]:

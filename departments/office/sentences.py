@@ -1,10 +1,12 @@
 """The sentence for people that belongs to each event of the log.
 
 Events are constant dotted names; operators and scripts watch for some of these sentences, word by word (the contract
-names them). A field stands in braces; a list becomes words with commas; `{SIDE}` is the side in capitals.
+names them). A field stands in braces; a list becomes words with commas; `{SIDE}` is the side in capitals; `{x:usd}` is
+an amount of money.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 SENTENCES: Final[Mapping[str, str]] = {
@@ -37,12 +39,17 @@ SENTENCES: Final[Mapping[str, str]] = {
     "sells.short": "Not every SELL filled: {detail}",
     "gate.asked": "Asking Alpaca whether the proceeds are there",
     "gate.waiting": "The BUYs wait: {reason}",
-    "gate.opened": "The gate is open: proceeds ${proceeds}, cash ${cash_at_gate}",
+    "gate.opened": "The gate is open: proceeds {proceeds:usd}, cash {cash_at_gate:usd}",
     "buys.executing": "STEP 2: Executing {count} BUY orders",
     "buys.waiting": "Waiting for {count} orders to fill: {symbols}",
     "buys.filled": "All BUY orders filled successfully",
     "buys.unfilled": "Not filled, given up: {symbols}",
+    "plan.reviewed": "Reviewed ({stage}): {kept} legs kept, {cut} cut, {dropped} dropped",
+    "plan.rejected": "REJECTED, the whole plan: {rule}: {figure} against {limit}",
+    "limit.breached_before": "Was broken before the plan: {rule}: {figure} against {limit}",
+    "buys.fitted": "Fitted to the money: {kept} BUYs kept, {cut} cut, {dropped} dropped",
     "leg.denied": "REJECTED {SIDE} {symbol}: {rule}: {figure} against {limit}",
+    "leg.dropped": "DROPPED {SIDE} {symbol}: {rule}: {figure} against {limit}",
     "leg.cut": "CUT {SIDE} {symbol} from {planned_qty} to {qty}: {rule}: {figure} against {limit}",
     "run.held": "THE RUN IS HELD ({reason}): {detail}",
     "run.hold_asked": "The run must be held ({reason}): {detail}",
@@ -90,17 +97,42 @@ SENTENCES: Final[Mapping[str, str]] = {
     # the way to Alpaca
     "stream.up": "The stream is up",
     "stream.down": "The stream is down: {detail}",
+    "stream.reconnecting": "The stream is connected again in {in_s} s: {why}",
+    "stream.unreadable": "The stream said something unreadable, Alpaca is asked instead: {why}",
     "stream.mute": "The stream is mute, Alpaca is asked instead: {detail}",
+    "broker.keys_refused": "Alpaca refuses the keys: {why}",
+    "broker.tries_again": "A call did not reach Alpaca and is made again: {why}",
+    "broker.read_failed": "Alpaca could not be read ({call}): {why}",
+    "broker.not_warm": "{what} could not be read ahead: {why}",
+    "snapshot.unavailable": "A look at the account ({purpose}) can't be had: {reason}",
     "broker.rest_up": "Alpaca answers again",
     "broker.rest_down": "Alpaca does not answer: {detail}",
 }
 
 
-class _Fields(dict[str, Any]):
+_UNSAID: Final[Mapping[str, str]] = {"SIDE": "BUY", "limit": "no limit"}
+
+
+class _Words(str):
+    """A field as it stands in a sentence."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        if spec != "usd":
+            return str(self)
+        try:
+            amount = Decimal(self).quantize(Decimal("0.01"))
+        except InvalidOperation:
+            return str(self)
+        return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+class _Fields(dict[str, _Words]):
     """A record's fields for a sentence; one that is missing is shown as missing."""
 
-    def __missing__(self, key: str) -> str:
-        return "BUY" if key == "SIDE" else "?"
+    def __missing__(self, key: str) -> _Words:
+        return _Words(_UNSAID.get(key, "?"))
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
@@ -115,9 +147,9 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
         return event
     words = _Fields({key: _words(value) for key, value in fields.items()})
     if isinstance(fields.get("side"), str):
-        words["SIDE"] = fields["side"].upper()
+        words["SIDE"] = _Words(fields["side"].upper())
     return template.format_map(words)
 
 
-def _words(value: Any) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list | tuple) else str(value)
+def _words(value: Any) -> _Words:
+    return _Words(", ".join(str(one) for one in value) if isinstance(value, list | tuple) else str(value))

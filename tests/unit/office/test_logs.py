@@ -84,6 +84,16 @@ def test_a_line_has_its_keys_in_the_fixed_order_and_the_rest_behind(home):
             {"symbol": "CVE", "rule": "position value", "figure": "164.20", "limit": Decimal(500)},
             "REJECTED BUY CVE: position value: 164.20 against 500",
         ),
+        (
+            "leg.denied",
+            {"symbol": "CVE", "side": "buy", "rule": "a quote", "figure": "missing", "limit": None},
+            "REJECTED BUY CVE: a quote: missing against no limit",
+        ),
+        (
+            "gate.opened",
+            {"proceeds": "36450.1380", "cash_at_gate": "-27687.31"},
+            "The gate is open: proceeds $36,450.14, cash -$27,687.31",
+        ),
     ],
 )
 def test_operators_find_the_sentences_they_watch_for(home, event, fields, expected):
@@ -145,6 +155,10 @@ def test_every_sentence_is_a_format_of_plain_fields():
     for event, template in SENTENCES.items():
         fields = [field for _, field, spec, conversion in Formatter().parse(template) if field is not None]
         assert all(re.fullmatch(r"[a-z_]+|SIDE", field) for field in fields), event
+
+
+def test_an_amount_that_is_none_is_shown_as_it_is():
+    assert sentence("gate.opened", {"proceeds": "lots"}) == "The gate is open: proceeds lots, cash ?"
 
 
 def test_secrets_never_appear_wherever_they_stand(home):
