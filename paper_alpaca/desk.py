@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -57,6 +57,7 @@ class Desk:
         self._counts: dict[tuple[str, str], int] = {}
         self.record: dict[str, list[tuple[str, datetime, Decimal | None, Decimal | None, str | None]]] = {}
         self.plans: dict[str, FillPlan] = {}
+        self._lags: list[_Lag] = []
         # The account is the same after a reset; ids of orders and executions are new: no client sees one twice.
         ids = Random(f"{seed}:{number}:{self._generation}")  # noqa: S311 - repeatable on purpose
         account_id = Random(f"{seed}:{number}").getrandbits(128)  # noqa: S311 - as above
@@ -164,8 +165,15 @@ class Desk:
                 self.exchange.end(order, "expired", now)
 
     def release(self) -> None:
-        """Let go of every order that a fault rule bent: it fills at the last price, a stuck cancel gets done."""
+        """Let go of every order that a fault rule bent: it fills at the last price, a stuck cancel gets done.
+
+        Proceeds that a rule held back show at once.
+        """
+        for lag in [lag for lag in self._lags if lag.by_rule]:
+            self._show_cash(lag)
         for order_id, plan in list(self.plans.items()):
+            if plan.is_cash_bent:
+                plan.is_cash_bent, plan.cash_delay_s = False, float(self._fills.cash_delay_ms) / 1000
             if not plan.is_bent:
                 continue
             stuck = plan.stuck_cancel
@@ -273,14 +281,18 @@ class Desk:
             self._later(plan.delay_s, self._ready, order)
 
     def _execute(self, order: Order, qty: Decimal, price: Decimal, now: datetime) -> None:
-        delay_s = self.plans[order.order_id].cash_delay_s
-        if order.side == "sell" and delay_s:
+        plan = self.plans[order.order_id]
+        if order.side == "sell" and plan.cash_delay_s:
             self.account.lagging += qty * price
-            self._later(delay_s, self._show_cash, qty * price)
+            lag = _Lag(qty * price, by_rule=plan.is_cash_bent)
+            self._lags.append(lag)
+            self._later(plan.cash_delay_s, self._show_cash, lag)
         self.exchange.execute(order, qty, price, now)
 
-    def _show_cash(self, amount: Decimal) -> None:
-        self.account.lagging -= amount
+    def _show_cash(self, lag: "_Lag") -> None:
+        if lag in self._lags:
+            self._lags.remove(lag)
+            self.account.lagging -= lag.amount
 
     def _end(self, order: Order, status: str) -> None:
         self.exchange.end(order, status, self.now())
@@ -328,6 +340,14 @@ class Desk:
             self._loop.call_soon(run)
 
 
+@dataclass(eq=False, slots=True)
+class _Lag:
+    """Proceeds on their way to be seen."""
+
+    amount: Decimal
+    by_rule: bool
+
+
 def _bend(plan: FillPlan, rules: list[Rule]) -> None:
     """Let fault rules change how an order is going to fill."""
     for rule in rules:
@@ -336,7 +356,7 @@ def _bend(plan: FillPlan, rules: list[Rule]) -> None:
         elif rule.do == "fill_delay":
             plan.delay_s = rule.seconds or 0.0
         elif rule.do == "cash_delay":
-            plan.cash_delay_s = rule.seconds or 0.0
+            plan.cash_delay_s, plan.is_cash_bent = rule.seconds or 0.0, True
             continue  # the order itself fills as ever
         elif rule.do == "fill":
             part, fraction, then = fill_of(rule)

@@ -45,6 +45,7 @@ class FillPlan:
         stuck_cancel: A cancel never gets past `pending_cancel`.
         ready: Whether the delay is over.
         is_bent: Whether a fault rule had its hand in it.
+        is_cash_bent: Whether one had it in `cash_delay_s`.
     """
 
     delay_s: float
@@ -57,6 +58,7 @@ class FillPlan:
     stuck_cancel: bool = False
     ready: bool = False
     is_bent: bool = False
+    is_cash_bent: bool = False
 
 
 def draw_plan(settings: FillSettings, rng: Random) -> FillPlan:

@@ -230,9 +230,12 @@ def test_proceeds_may_show_later_than_the_fill(paper):
         wire.order(symbol="HAL", qty="10")
         paper.wait_for_orders(lambda orders: all(order["status"] == "filled" for order in orders))
         at_once = wire.ask("GET", "/v2/account").json
+        paper.clear_faults()
+        cleared = wire.ask("GET", "/v2/account").json
 
     assert (lagging["cash"], lagging["equity"]) == ("100000", "109515")
     assert at_once["cash"] == "100300"
+    assert cleared["cash"] == "101100"
 
 
 def test_proceeds_that_lag_do_come():
@@ -240,6 +243,7 @@ def test_proceeds_that_lag_do_come():
         "cash": "0",
         "positions": [{"symbol": "KO", "qty": "10", "price": "80"}],
         "fills": {"delay_ms": 0, "cash_delay_ms": 300},
+        "rate_limit": {"requests_per_minute": 100000},
     }
     with PaperAlpaca(state) as paper, Wire(paper) as wire:
         wire.order()
