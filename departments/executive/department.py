@@ -42,11 +42,13 @@ class Account:
     Attributes:
         halted: Why trading is halted; None while it isn't.
         waiting: Runs in the order of acceptance; the first is the active one.
+        ended: Runs that are over: the same plan is never run twice.
         health: The last word on how Alpaca can be reached.
     """
 
     halted: str | None = None
     waiting: tuple[tuple[RunId, PlanId], ...] = ()
+    ended: frozenset[RunId] = frozenset()
     health: BrokerHealthChanged | None = None
 
     @property
@@ -94,7 +96,7 @@ class ExecutiveDepartment:
         self, state: ExecutiveState, letter: SubmitPlan, now: datetime, settings: Settings
     ) -> Handled[ExecutiveState]:
         """Queue an approved plan; end one whose approval doesn't cover it. A plan already here changes nothing."""
-        if letter.run_id in state.runs:
+        if letter.run_id in state.runs or letter.run_id in state.account.ended:
             return Handled(state, notes=(Note("run.already_here", {"run_id": letter.run_id}),))
         run = _run_of(letter, now, settings)
         plan = letter.plan
@@ -113,7 +115,10 @@ class ExecutiveDepartment:
             ended = Ended(run=run, outcome=Outcome.REJECTED, reason=why_not, ended_at=now)
             return Handled(
                 _with_phase(state, ended),
-                (Outgoing(Recipient.TRADING, RunEnded(run_id=run.run_id, outcome="rejected", reason=why_not)),),
+                (
+                    Outgoing(Recipient.TRADING, RunEnded(run_id=run.run_id, outcome="rejected", reason=why_not)),
+                    *_to_self(RunFinished(ended_run_id=run.run_id, outcome=Outcome.REJECTED.value)),
+                ),
                 (Note("run.rejected", {**fields, "reason": why_not}, "warning"),),
                 opens_run=opens,
                 closes_run=(run.run_id, Outcome.REJECTED.value),
@@ -180,7 +185,7 @@ def _account(state: ExecutiveState, message: AccountMessage) -> Handled[Executiv
             return Handled(replace(state, account=after), _begin(after))
         case RunFinished():
             waiting = tuple(entry for entry in account.waiting if entry[0] != message.ended_run_id)
-            after = replace(account, waiting=waiting)
+            after = replace(account, waiting=waiting, ended=account.ended | {message.ended_run_id})
             runs = {run_id: phase for run_id, phase in state.runs.items() if run_id != message.ended_run_id}
             was_active = account.active == message.ended_run_id
             return Handled(ExecutiveState(account=after, runs=runs), _begin(after) if was_active else ())
@@ -226,7 +231,7 @@ def _begin(account: Account) -> tuple[Outgoing, ...]:
     return (begin, Outgoing(Recipient.EXECUTIVE, halt))
 
 
-def _to_self(word: RunMessage) -> tuple[Outgoing, ...]:
+def _to_self(word: RunMessage | AccountMessage) -> tuple[Outgoing, ...]:
     return (Outgoing(Recipient.EXECUTIVE, word),)
 
 

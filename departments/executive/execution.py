@@ -17,6 +17,7 @@
     Buying        every BUY terminal                       Verifying (buy_timeout_s: cancel what is open first)
     Buying        the last door handed a BUY back          Gate again, for what was not sent
     Stopping      nothing live                             Verifying
+    Verifying     an order not found before appears        Stopping (cancel, confirm), the outcome unchanged
     Verifying     as expected                              Ended(completed | aborted | expired)
     Verifying     otherwise, after verify_wait_s           Held(verification_mismatch) until released
     any           HaltRun                                  Held(halted), resume_to the phase
@@ -24,6 +25,9 @@
     any           DeadlinePassed(approval)                 Stopping(expired); Ended when nothing was ever sent
     any           a fact that forbids going on             Held(its reason)
     Held          ReleaseRun | ResumeRun | the fact        the phase it was held in, entered anew
+
+A run may be held for several reasons at once; each is lifted by itself: a halt by ResumeRun alone, the others by a
+release each.
 
 Entering a phase is idempotent: it looks at the legs, not at how it got there. That is why a held, halted or restarted
 run simply enters its phase again, and why no order is sent twice: a leg that was handed to Trading is not handed over
@@ -173,7 +177,7 @@ class _Machine:
             case HaltRun():
                 return self.halt(phase, event)
             case ResumeRun():
-                return self.lift(phase) if _held_for(phase, HoldReason.HALTED) else Step(phase)
+                return self.resume(phase)
             case AbortRun():
                 return self.stop(phase, Outcome.ABORTED, f"aborted by {event.by}")
             case ReleaseRun():
@@ -181,7 +185,7 @@ class _Machine:
             case DeadlinePassed(deadline=Deadline.APPROVAL):
                 return self.stop(phase, Outcome.EXPIRED, "the approval expired")
             case HoldRun():
-                return self.hold(phase, HoldReason(event.reason), event.detail)
+                return self.hold_as_asked(phase, event)
             case StrangerSeen():
                 return self.hold(
                     phase,
@@ -250,14 +254,19 @@ class _Machine:
 
     def halt(self, phase: Phase, event: HaltRun) -> Step:
         """Hold with all timers dead; orders stay as they are unless the operator asked to cancel them."""
-        if _held_for(phase, HoldReason.HALTED):
-            return Step(phase)
         held = self.hold(phase, HoldReason.HALTED, event.reason)
         live = tuple(leg.leg for leg in phase.run.live)
         if not (event.cancel_orders and live):
             return held
         cancel = CancelOrders(run_id=phase.run.run_id, legs=live, reason="trading halted")
         return replace(held, outgoing=(*held.outgoing, Outgoing(Recipient.TRADING, cancel)))
+
+    def resume(self, phase: Phase) -> Step:
+        """The account trades again. Whatever else holds the run goes on holding it: nobody decided on that."""
+        if not _held_for(phase, HoldReason.HALTED):
+            return Step(phase)
+        step = self.reenter(_without(phase, HoldReason.HALTED))
+        return replace(step, notes=(Note("run.resumed", {"reason": HoldReason.HALTED.value}), *step.notes))
 
     def hold(self, phase: Phase, reason: HoldReason, detail: str) -> Step:
         """Hold, once a reason. The tick moves on, so timers of the held phase die, unless it may lift by itself."""
@@ -267,6 +276,12 @@ class _Machine:
             phase = with_run(phase, replace(phase.run, tick=phase.run.tick + 1))
         notes = (Note("run.held", {"reason": reason.value, "detail": detail}, "warning"),)
         return Step(Held(reason=reason, detail=detail, resume_to=phase), notes=notes)
+
+    def hold_as_asked(self, phase: Phase, event: HoldRun) -> Step:
+        """Hold for the reason that somebody gives; a word that is no reason of ours is told in full."""
+        if event.reason in set(HoldReason):
+            return self.hold(phase, HoldReason(event.reason), event.detail)
+        return self.hold(phase, HoldReason.INVARIANT_BROKEN, f"{event.reason}: {event.detail}")
 
     def release(self, phase: Phase, event: ReleaseRun) -> Step:
         """The operator's yes. A halt is not lifted by a release, only by `firm resume`."""
@@ -314,7 +329,7 @@ class _Machine:
             case Verifying():
                 return self.enter_verifying(run, phase.outcome, phase.reason)
             case Held():
-                return self.reenter(phase.resume_to)
+                return self.reenter(phase.resume_to) if phase.reason in LIFTS_BY_ITSELF else Step(phase)
             case _:
                 assert_never(phase)
 
@@ -347,6 +362,9 @@ class _Machine:
                 held = self.hold(phase, HoldReason.INVARIANT_BROKEN, detail)
                 halt = Outgoing(Recipient.EXECUTIVE, HaltTrading(reason=detail, by="firm"))
                 return Step(held.phase, (*held.outgoing, halt), notes + held.notes)
+            case _ if isinstance(phase, Stopping):
+                step = self.judge_stopping(phase)  # it may be the last that was waited for
+                return replace(step, notes=(*notes, *step.notes))
             case NotSentReason.HALTED | NotSentReason.INTENT_STALE:
                 again = self.timer(run, Deadline.PLACE_AGAIN, PLACE_AGAIN_S)
                 return Step(phase, (again,), notes)
@@ -519,7 +537,7 @@ class _Machine:
         assert isinstance(phase, Selling), phase  # noqa: S101 - our own callers
         run = phase.run
         absent = [leg for leg in run.sells if leg.absent]
-        again = [leg for leg in absent if leg.resends < self.settings.executive.max_resends and not phase.canceling]
+        again = [leg for leg in absent if self.may_be_resent(leg) and leg.placed and not phase.canceling]
         if again:
             resent = run.with_legs(replace(leg, placed=False, resends=leg.resends + 1) for leg in again)
             resent, place = self.place(resent, [leg for leg in resent.sells if leg.leg in {a.leg for a in again}])
@@ -533,7 +551,8 @@ class _Machine:
         if replaced:
             return self.hold(phase, HoldReason.REPLACED, f"somebody replaced the order of {_symbols(replaced)}")
         short = [leg for leg in run.sells if leg.terminal and not leg.filled]
-        if (short or absent or run.released) and not phase.canceling:
+        lost = [leg for leg in absent if not self.may_be_resent(leg)]
+        if (short or lost or run.released) and not phase.canceling:
             return self.shortfall(phase, HoldReason.SELL_SHORTFALL)
         return Step(phase)
 
@@ -783,12 +802,7 @@ class _Machine:
         """Verify once every BUY is terminal; one never found is sent again while there is time, then given up."""
         assert isinstance(phase, Buying), phase  # noqa: S101 - our own callers
         run = phase.run
-        can_resend = not phase.canceling
-        again = [
-            leg
-            for leg in run.buys
-            if leg.absent and can_resend and leg.resends < self.settings.executive.max_resends and leg.placed
-        ]
+        again = [leg for leg in run.buys if self.may_be_resent(leg) and leg.placed and not phase.canceling]
         if again:
             resent = run.with_legs(replace(leg, placed=False, resends=leg.resends + 1) for leg in again)
             return Step(replace(phase, run=resent), (self.timer(resent, Deadline.PLACE_AGAIN, PLACE_AGAIN_S),))
@@ -813,7 +827,7 @@ class _Machine:
         run = replace(run, tick=run.tick + 1, waiting=None)
         if not run.anything_sent:
             return self.end(run, outcome, reason)
-        live = tuple(leg.leg for leg in run.live if not leg.absent)
+        live = tuple(leg.leg for leg in run.live_and_found)
         phase = Stopping(run=run, outcome=outcome, reason=reason)
         if not live:
             return self.enter_verifying(run, outcome, reason)
@@ -822,9 +836,15 @@ class _Machine:
         return Step(phase, (Outgoing(Recipient.TRADING, cancel), stuck))
 
     def in_stopping(self, phase: Stopping, event: RunMessage) -> Step:
-        if isinstance(event, DeadlinePassed) and event.deadline is Deadline.CANCEL_STUCK:
+        step = self.judge_stopping(phase)
+        stuck = isinstance(event, DeadlinePassed) and event.deadline is Deadline.CANCEL_STUCK
+        if stuck and isinstance(step.phase, Stopping):
             return self.hold(phase, HoldReason.CANCEL_STUCK, f"no end to {_symbols(phase.run.live)}")
-        if any(leg.live and not leg.absent for leg in phase.run.legs):
+        return step
+
+    def judge_stopping(self, phase: Stopping) -> Step:
+        """Verify once nothing is live."""
+        if phase.run.live_and_found:
             return Step(phase)
         return self.enter_verifying(phase.run, phase.outcome, phase.reason)
 
@@ -838,6 +858,9 @@ class _Machine:
 
     def in_verifying(self, phase: Verifying, event: RunMessage) -> Step:
         match event:
+            case OrderUpdated() if phase.run.live_and_found:
+                # An order that could not be found has appeared after all.
+                return self.enter_stopping(phase.run, phase.outcome, phase.reason)
             case SnapshotReady(ask=phase.ask):
                 return self.judge_verification(replace(phase, ask=None), event.snapshot)
             case SnapshotUnavailable(ask=phase.ask):
@@ -892,6 +915,10 @@ class _Machine:
             case _:
                 return Step(phase)
 
+    def may_be_resent(self, leg: Leg) -> bool:
+        """Whether an order that could not be found is sent again, under the same id."""
+        return leg.absent and not leg.given_up and leg.resends < self.settings.executive.max_resends
+
     def place(self, run: Run, legs: Iterable[Leg]) -> tuple[Run, tuple[Outgoing, ...]]:
         """Hand over, as one order list, every leg that can be sent."""
         ready = [leg for leg in legs if leg.sendable]
@@ -900,7 +927,7 @@ class _Machine:
         orders = PlaceOrders(
             run_id=run.run_id, side=ready[0].trade.side, intents=tuple(leg.intent(run.run_id) for leg in ready)
         )
-        placed = run.with_legs(replace(leg, placed=True) for leg in ready)
+        placed = run.with_legs(leg.handed_over() for leg in ready)
         return placed, (Outgoing(Recipient.TRADING, orders),)
 
     def ask_snapshot(
@@ -939,7 +966,15 @@ def with_run(phase: Phase, run: Run) -> Phase:
 
 
 def _held_for(phase: Phase, reason: HoldReason) -> bool:
-    return isinstance(phase, Held) and phase.reason is reason
+    """Whether that is among the reasons the run is held for."""
+    return isinstance(phase, Held) and (phase.reason is reason or _held_for(phase.resume_to, reason))
+
+
+def _without(phase: Phase, reason: HoldReason) -> Phase:
+    """The phase less the hold for that reason."""
+    if not isinstance(phase, Held):
+        return phase
+    return phase.resume_to if phase.reason is reason else replace(phase, resume_to=_without(phase.resume_to, reason))
 
 
 def _symbols(legs: Iterable[Leg]) -> str:

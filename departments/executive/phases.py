@@ -40,6 +40,7 @@ class HoldReason(StrEnum):
     DEAD_LETTER = "dead_letter"
     REPLAY_MISMATCH = "replay_mismatch"
     FOREIGN_ORDER = "foreign_order"
+    OVERFILLED = "overfilled"
     INVARIANT_BROKEN = "invariant_broken"
 
 

@@ -31,6 +31,8 @@ class Leg:
         violations: Why it was cut or dropped, oldest first.
         placed: Handed to Trading and not handed back.
         resends: How often the same client_order_id was sent again after it could not be found.
+        resending: It was sent again, and Trading has not told yet what came of that.
+        given_up: Its order could not be found and does not fit any more: not sent again, only watched.
         order: The last that Trading told of it; None before.
         submitted_at: When the broker first took it, broker's time.
         timed: Its `sell_timeout_s` is running.
@@ -42,6 +44,8 @@ class Leg:
     attempt: int = 1
     placed: bool = False
     resends: int = 0
+    resending: bool = False
+    given_up: bool = False
     order: OrderUpdated | None = None
     submitted_at: datetime | None = None
     timed: bool = False
@@ -59,7 +63,8 @@ class Leg:
     @property
     def sendable(self) -> bool:
         """True while it waits to be handed to Trading."""
-        return not self.dropped and not self.placed and (self.order is None or not self.terminal)
+        waits = not self.placed and not self.given_up and not self.dropped
+        return waits and (self.order is None or not self.terminal)
 
     @property
     def sent(self) -> bool:
@@ -83,8 +88,8 @@ class Leg:
 
     @property
     def absent(self) -> bool:
-        """True if its order was looked up again and again and never found."""
-        return self.order is not None and self.order.status is OrderStatus.ABSENT
+        """True if its order was looked up again and again and never found; no longer once it was sent again."""
+        return self.order is not None and self.order.status is OrderStatus.ABSENT and not self.resending
 
     @property
     def live(self) -> bool:
@@ -102,6 +107,10 @@ class Leg:
         if self.order is None or self.order.filled_avg_price_usd is None:
             return ZERO
         return self.order.filled_qty * self.order.filled_avg_price_usd
+
+    def handed_over(self) -> "Leg":
+        """The leg once it is Trading's."""
+        return replace(self, placed=True, resending=self.order is not None)
 
     def intent(self, run_id: RunId) -> OrderIntent:
         """The order that would place this leg."""
@@ -203,6 +212,11 @@ class Run:
         return tuple(leg for leg in self.legs if leg.live)
 
     @property
+    def live_and_found(self) -> tuple[Leg, ...]:
+        """Those of them whose order was not given up as absent."""
+        return tuple(leg for leg in self.live if not leg.absent)
+
+    @property
     def anything_sent(self) -> bool:
         """True once any order left or may have left."""
         return any(leg.sent for leg in self.legs)
@@ -247,7 +261,7 @@ class Run:
                 continue
             if leg.order is not None:
                 if decision.qty < leg.qty:
-                    changed.append(replace(leg, placed=True, violations=leg.violations + decision.violations))
+                    changed.append(replace(leg, given_up=True, violations=leg.violations + decision.violations))
                 continue
             qty = ZERO if decision.decision is Decision.DROP else min(leg.qty, decision.qty)
             changed.append(replace(leg, qty=qty, violations=leg.violations + decision.violations))
@@ -258,8 +272,11 @@ class Run:
         leg = self.leg(update.leg)
         if leg is None or update.client_order_id != client_order_id_for(self.run_id, leg.leg, leg.attempt):
             return self
+        # That an order is absent is told again when the last door hands a resend back: that does not place it.
+        placed = leg.placed or update.status is not OrderStatus.ABSENT
         submitted_at = leg.submitted_at or update.submitted_at
-        return self.with_legs((replace(leg, order=update, placed=True, submitted_at=submitted_at),))
+        changed = replace(leg, order=update, placed=placed, resending=False, submitted_at=submitted_at)
+        return self.with_legs((changed,))
 
     def handed_back(self, leg_id: LegId) -> "Run":
         """The run after the last door refused a leg: it waits to be handed over again."""
@@ -267,7 +284,8 @@ class Run:
         if leg is None:
             return self
         never_left = leg.order is None or leg.order.status is OrderStatus.INTENDED
-        return self.with_legs((replace(leg, placed=False, order=None if never_left else leg.order),))
+        order = None if never_left else leg.order
+        return self.with_legs((replace(leg, placed=False, resending=False, order=order),))
 
     def client_order_id(self, leg: Leg) -> ClientOrderId:
         """The id of a leg's current attempt."""
