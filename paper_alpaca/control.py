@@ -23,6 +23,7 @@ from paper_alpaca.accounts import BrokenBookError
 from paper_alpaca.desk import Desk
 from paper_alpaca.faults import RuleError, read_rules
 from paper_alpaca.figures import micros, parse, parse_time, text, text_or_none
+from paper_alpaca.forcing import force
 from paper_alpaca.intake import read_ticket
 from paper_alpaca.orders import Order
 from paper_alpaca.refusals import Refusal
@@ -252,8 +253,13 @@ def _force_event(venue: Venue, order_id: str, sent: Mapping[str, Any]) -> Answer
         if not order.is_live and event not in {"trade_bust", "trade_correct", "restated"}:
             raise ControlError(f"expected a live order for {event}, was {order.status}")
         reason = sent.get("reason")
-        desk.force(
-            order, event, parse(sent.get("qty")), parse(sent.get("price")), None if reason is None else str(reason)
+        force(
+            desk,
+            order,
+            event,
+            parse(sent.get("qty")),
+            parse(sent.get("price")),
+            None if reason is None else str(reason),
         )
         return ok(order.view())
     return Answer(404, b'{"message":"no such order"}')

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from paper_alpaca.accounts import Account, Position
 from paper_alpaca.exchange import Exchange, may_execute
-from paper_alpaca.faults import Rule, fill_of
+from paper_alpaca.faults import Rule, bend
 from paper_alpaca.figures import ZERO, micros
 from paper_alpaca.market import Market, MarketClock
 from paper_alpaca.matching import FillPlan, FillSettings, draw_plan, part_of, price_now, see_price
@@ -51,7 +51,7 @@ class Desk:
         self._generation += 1
         self._loop = asyncio.get_running_loop()
         self._seed = seed
-        self._market = market
+        self.market = market
         self._clock = clock
         self._fills = fills
         self._counts: dict[tuple[str, str], int] = {}
@@ -100,10 +100,10 @@ class Desk:
         )
         if isinstance(order, Refusal):
             return order
-        plan = self._plan(order)
-        _bend(plan, rules)
+        plan = self.plan_fill(order)
+        bend(plan, rules)
         for leg in order.legs:
-            self._plan(leg)
+            self.plan_fill(leg)
         if order.status == "pending_new":
             self._later(0, self._acknowledge, order)
         return order
@@ -125,7 +125,7 @@ class Desk:
         new = self.exchange.begin_replace(order, ticket, qty, self.now(), received_at=received_at)
         if isinstance(new, Refusal):
             return new
-        plan = self._plan(new)
+        plan = self.plan_fill(new)
         self._later(plan.delay_s, self._finish_replace, order, new)
         return new
 
@@ -155,11 +155,11 @@ class Desk:
         for order in list(self.exchange.live.values()):
             if not order.is_live:
                 continue
-            last = self._market.last.get(order.symbol)
+            last = self.market.last.get(order.symbol)
             if order.ticket.time_in_force == "cls" and may_execute(order) and last is not None:
                 price = price_now(order, last, ZERO)
                 if price is not None:
-                    self._execute(order, order.remaining(price), price, now)
+                    self.execute(order, order.remaining(price), price, now)
                     continue
             if order.ticket.time_in_force in {"day", "cls"} and order.status not in {"accepted", "held"}:
                 self.exchange.end(order, "expired", now)
@@ -187,37 +187,9 @@ class Desk:
                 plan.ready = True
                 self._work(order)
 
-    def force(self, order: Order, event: str, qty: Decimal | None, price: Decimal | None, reason: str | None) -> None:
-        """Make something happen to an order that its client did not ask for."""
-        now = self.now()
-        plan = self.plans[order.order_id]
-        if event in {"fill", "partial_fill"}:
-            at = price or self._market.last.get(order.symbol) or ZERO
-            left = order.remaining(at)
-            share = qty or (left if event == "fill" else part_of(left, Decimal("0.5")))
-            self._execute(order, share, at, now)
-        elif event == "replaced":
-            ticket = replace(order.ticket, client_order_id=None)
-            order.status = "new"  # whatever it was: the stranger's replace succeeds
-            new = self.exchange.begin_replace(order, ticket, order.qty, now, received_at=datetime.now(UTC))
-            if isinstance(new, Order):
-                new.stranger = True
-                self._plan(new).held_back = True
-                self.exchange.finish_replace(order, new, now)
-        elif event == "trade_bust":
-            self.exchange.bust(order, now)
-        elif event in {"canceled", "expired", "rejected"}:
-            self.exchange.end(order, event, now, reason)
-        elif event in {"restated", "trade_correct", "order_cancel_rejected", "order_replace_rejected"}:
-            self.exchange.announce(order, event, now)
-        else:
-            plan.held_back = event != "new"
-            plan.stuck_cancel = event == "pending_cancel"
-            self.exchange.force(order, event, now)
-
     # Inside
 
-    def _plan(self, order: Order) -> FillPlan:
+    def plan_fill(self, order: Order) -> FillPlan:
         """Draw a plan by what the order is, not by when it came: requests in parallel stay repeatable."""
         key = (order.symbol, order.side)
         count = self._counts[key] = self._counts.get(key, 0) + 1
@@ -250,7 +222,7 @@ class Desk:
     def _work(self, order: Order) -> None:
         """Execute what can be executed now."""
         plan, ticket = self.plans[order.order_id], order.ticket
-        last = self._market.last.get(order.symbol)
+        last = self.market.last.get(order.symbol)
         if not may_execute(order) or not plan.ready or plan.held_back or last is None:
             return
         if ticket.time_in_force == "cls" or not (self._clock.is_open or ticket.extended_hours):
@@ -264,12 +236,12 @@ class Desk:
                 self.exchange.end(order, "canceled", now)
             return
         if plan.fraction is None or (ticket.time_in_force == "fok" and not plan.is_bent):
-            self._execute(order, left, price, now)
+            self.execute(order, left, price, now)
             return
         part = part_of(left, plan.fraction)
         plan.fraction = None
         if part:
-            self._execute(order, part, price, now)
+            self.execute(order, part, price, now)
         if plan.then in _ENDS:
             self._end(order, _ENDS[plan.then])
         elif plan.then == "rest":
@@ -280,7 +252,8 @@ class Desk:
             plan.ready = False
             self._later(plan.delay_s, self._ready, order)
 
-    def _execute(self, order: Order, qty: Decimal, price: Decimal, now: datetime) -> None:
+    def execute(self, order: Order, qty: Decimal, price: Decimal, now: datetime) -> None:
+        """Execute shares of an order; a plan may keep a SELL's proceeds out of sight for a while."""
         plan = self.plans[order.order_id]
         if order.side == "sell" and plan.cash_delay_s:
             self.account.lagging += qty * price
@@ -346,23 +319,3 @@ class _Lag:
 
     amount: Decimal
     by_rule: bool
-
-
-def _bend(plan: FillPlan, rules: list[Rule]) -> None:
-    """Let fault rules change how an order is going to fill."""
-    for rule in rules:
-        if rule.do == "reject":
-            plan.reject = str(rule.facts.get("reason") or "rejected by the exchange")
-        elif rule.do == "fill_delay":
-            plan.delay_s = rule.seconds or 0.0
-        elif rule.do == "cash_delay":
-            plan.cash_delay_s, plan.is_cash_bent = rule.seconds or 0.0, True
-            continue  # the order itself fills as ever
-        elif rule.do == "fill":
-            part, fraction, then = fill_of(rule)
-            plan.held_back = part == "none"
-            plan.fraction = fraction if part == "partial" else None
-            plan.then = "cancel" if then == "cancel" else "expire" if then == "expire" else "rest"
-        else:
-            continue
-        plan.is_bent = True

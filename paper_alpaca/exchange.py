@@ -168,16 +168,7 @@ class Exchange:
                 break
         else:
             return None
-        order.executions[place] = Execution(
-            execution.execution_id,
-            execution.activity_id,
-            execution.qty,
-            execution.price,
-            execution.cum_qty,
-            execution.leaves_qty,
-            execution.at,
-            busted=True,
-        )
+        order.executions[place] = replace(execution, busted=True)
         order.filled_qty -= execution.qty
         order.filled_value -= execution.qty * execution.price
         order.updated_at = now

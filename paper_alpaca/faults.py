@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from paper_alpaca.figures import parse
+from paper_alpaca.matching import FillPlan
 
 # What may stand beside on, symbol, side, times, after and do; the first name is the contract's.
 _FIELDS: Final[dict[str, frozenset[str]]] = {
@@ -207,6 +208,26 @@ def fill_of(rule: Rule) -> tuple[str, Decimal, str]:
     """Return a fill rule's part ("none" or "partial"), fraction and what follows."""
     facts = rule.facts
     return _part(facts) or "partial", parse(facts.get("fraction")) or Decimal("0.5"), str(facts.get("then") or "rest")
+
+
+def bend(plan: FillPlan, rules: list[Rule]) -> None:
+    """Let fault rules change how an order is going to fill."""
+    for rule in rules:
+        if rule.do == "reject":
+            plan.reject = str(rule.facts.get("reason") or "rejected by the exchange")
+        elif rule.do == "fill_delay":
+            plan.delay_s = rule.seconds or 0.0
+        elif rule.do == "cash_delay":
+            plan.cash_delay_s, plan.is_cash_bent = rule.seconds or 0.0, True
+            continue  # the order itself fills as ever
+        elif rule.do == "fill":
+            part, fraction, then = fill_of(rule)
+            plan.held_back = part == "none"
+            plan.fraction = fraction if part == "partial" else None
+            plan.then = "cancel" if then == "cancel" else "expire" if then == "expire" else "rest"
+        else:
+            continue
+        plan.is_bent = True
 
 
 def _part(given: Mapping[str, object]) -> str | None:

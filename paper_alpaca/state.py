@@ -11,9 +11,7 @@ names file and line. Beside the keys of the contract a few more are known:
       - {key_id: K, secret_key: S, cash: "1000", positions: []}
 """
 
-import difflib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -22,20 +20,15 @@ from typing import Any, Final
 
 import yaml
 
-from paper_alpaca.figures import ZERO, parse_time
+from paper_alpaca.figures import ZERO
 from paper_alpaca.market import Asset
 from paper_alpaca.matching import FillSettings
+from paper_alpaca.strict_yaml import Nodes, StateError
 
-_FIGURE: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
-_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9./]{0,11}\Z")
+__all__ = ["AccountState", "Holding", "State", "StateError", "load_state", "parse_state"]
+
 _LARGEST: Final = 1024 * 1024
 CASH_TO_BEGIN_WITH: Final = Decimal(100_000)
-
-
-class StateError(ValueError):
-    """The state file can't be used: `FILE:LINE: what, what was expected`. A command that meets it exits 2."""
-
-    exit_code: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +105,18 @@ def parse_state(text: str, source: str) -> State:
     return _Reader(source).state(text)
 
 
-class _Reader:
-    """Walks the YAML tree and knows the file's name."""
+class _Reader(Nodes):
+    """Reads what the file says, key by key."""
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        super().__init__(source)
         self._prices: dict[str, Decimal] = {}
 
     def state(self, text: str) -> State:
-        root = self._compose(text)
+        root = self.compose(text)
         if root is None:
             return State()
-        top = self._mapping(
+        top = self.mapping(
             root,
             {
                 "cash",
@@ -141,71 +134,71 @@ class _Reader:
         if "accounts" in top:
             for key in ("cash", "positions", "shorting_enabled"):
                 if key in top:
-                    raise self._error(top[key], f"{key} beside accounts", "it inside each account")
-            accounts = tuple(self._named_account(node) for node in self._items(top["accounts"]))
+                    raise self.error(top[key], f"{key} beside accounts", "it inside each account")
+            accounts = tuple(self._named_account(node) for node in self.items(top["accounts"]))
             if not accounts:
-                raise self._error(top["accounts"], "no account", "at least one")
+                raise self.error(top["accounts"], "no account", "at least one")
             if len({account.key_id for account in accounts}) < len(accounts):
-                raise self._error(top["accounts"], "a key_id given twice", "each once")
+                raise self.error(top["accounts"], "a key_id given twice", "each once")
         else:
             accounts = (self._account(top),)
         prices = dict(self._prices)
         if "prices" in top:
-            for symbol, node in self._symbols(top["prices"]).items():
-                prices[symbol] = self._price(node)
-        clock = self._optional(top, "clock", {"now", "is_open"})
-        limit = self._optional(top, "rate_limit", {"requests_per_minute", "headers"})
+            for symbol, node in self.symbols(top["prices"]).items():
+                prices[symbol] = self.price(node)
+        clock = self.optional(top, "clock", {"now", "is_open"})
+        limit = self.optional(top, "rate_limit", {"requests_per_minute", "headers"})
         return State(
             accounts=accounts,
             prices=prices,
             assets=self._assets(top["assets"]) if "assets" in top else {},
-            now=self._time(clock["now"]) if "now" in clock else None,
-            is_open=self._boolean(clock["is_open"]) if "is_open" in clock else True,
+            now=self.time(clock["now"]) if "now" in clock else None,
+            is_open=self.boolean(clock["is_open"]) if "is_open" in clock else True,
             fills=self._fills(top["fills"]) if "fills" in top else FillSettings(),
-            spread_bps=self._at_least_0(top["spread_bps"]) if "spread_bps" in top else ZERO,
-            requests_per_minute=(self._count(limit["requests_per_minute"]) if "requests_per_minute" in limit else 200),
-            rate_headers=self._boolean(limit["headers"]) if "headers" in limit else True,
+            spread_bps=self.at_least_0(top["spread_bps"]) if "spread_bps" in top else ZERO,
+            requests_per_minute=(self.count(limit["requests_per_minute"]) if "requests_per_minute" in limit else 200),
+            rate_headers=self.boolean(limit["headers"]) if "headers" in limit else True,
         )
 
     # Parts of the file
 
     def _named_account(self, node: yaml.Node) -> AccountState:
-        found = self._mapping(node, {"key_id", "secret_key", "cash", "positions", "shorting_enabled"})
+        found = self.mapping(node, {"key_id", "secret_key", "cash", "positions", "shorting_enabled"})
         for key in ("key_id", "secret_key"):
             if key not in found:
-                raise self._error(node, f"an account without {key}", "both key_id and secret_key")
-        return self._account(found, key_id=self._text(found["key_id"]), secret_key=self._text(found["secret_key"]))
+                raise self.error(node, f"an account without {key}", "both key_id and secret_key")
+        return self._account(found, key_id=self.text(found["key_id"]), secret_key=self.text(found["secret_key"]))
 
     def _account(
         self, found: Mapping[str, yaml.Node], *, key_id: str | None = None, secret_key: str | None = None
     ) -> AccountState:
         holdings: dict[str, Holding] = {}
-        for node in self._items(found["positions"]) if "positions" in found else []:
+        for node in self.items(found["positions"]) if "positions" in found else []:
             holding = self._holding(node)
             if holding.symbol in holdings:
-                raise self._error(node, f"position {holding.symbol} twice", "each symbol once")
+                raise self.error(node, f"position {holding.symbol} twice", "each symbol once")
             holdings[holding.symbol] = holding
         return AccountState(
             key_id=key_id,
             secret_key=secret_key,
-            cash=self._figure(found["cash"]) if "cash" in found else CASH_TO_BEGIN_WITH,
+            cash=self.figure(found["cash"]) if "cash" in found else CASH_TO_BEGIN_WITH,
             holdings=tuple(holdings.values()),
-            shorting_enabled=(self._boolean(found["shorting_enabled"]) if "shorting_enabled" in found else True),
+            shorting_enabled=(self.boolean(found["shorting_enabled"]) if "shorting_enabled" in found else True),
         )
 
     def _holding(self, node: yaml.Node) -> Holding:
-        found = self._mapping(node, {"symbol", "qty", "avg_entry_price", "price"})
+        found = self.mapping(node, {"symbol", "qty", "avg_entry_price", "price"})
         for key in ("symbol", "qty"):
             if key not in found:
-                raise self._error(node, f"a position without {key}", "symbol, qty, avg_entry_price, price")
-        symbol = self._symbol(found["symbol"])
-        qty = self._figure(found["qty"])
+                raise self.error(node, f"a position without {key}", "symbol, qty, avg_entry_price, price")
+        symbol = self.symbol(found["symbol"])
+        qty = self.figure(found["qty"])
         if not qty:
-            raise self._error(found["qty"], "qty 0", "shares, negative when short")
-        entry = self._price(found["avg_entry_price"]) if "avg_entry_price" in found else None
-        price = self._price(found["price"]) if "price" in found else entry
+            raise self.error(found["qty"], "qty 0", "shares, negative when short")
+        entry = self.price(found["avg_entry_price"]) if "avg_entry_price" in found else None
+        price = self.price(found["price"]) if "price" in found else entry
         if price is None:
-            raise self._error(node, f"position {symbol} without a price", "price or avg_entry_price")
+            raise self.error(node, f"position {symbol} without a price", "price or avg_entry_price")
         if "price" in found or symbol not in self._prices:
             self._prices[symbol] = price
         return Holding(symbol, qty, price if entry is None else entry)
@@ -214,150 +207,29 @@ class _Reader:
         texts = {"status", "name", "exchange"}
         booleans = {"tradable", "fractionable", "marginable", "shortable", "easy_to_borrow"}
         assets = {}
-        for symbol, facts_node in self._symbols(node).items():
+        for symbol, facts_node in self.symbols(node).items():
             facts: dict[str, Any] = {"name": f"{symbol} Common Stock", "exchange": "NYSE"}
-            for key, value in self._mapping(facts_node, texts | booleans).items():
-                facts[key] = self._text(value) if key in texts else self._boolean(value)
+            for key, value in self.mapping(facts_node, texts | booleans).items():
+                facts[key] = self.text(value) if key in texts else self.boolean(value)
             if facts.get("status", "active") not in {"active", "inactive"}:
-                raise self._error(facts_node, f"status {facts['status']}", "active or inactive")
+                raise self.error(facts_node, f"status {facts['status']}", "active or inactive")
             if facts.get("status") == "inactive":
                 facts.setdefault("tradable", False)
             assets[symbol] = Asset(symbol, **facts)
         return assets
 
     def _fills(self, node: yaml.Node) -> FillSettings:
-        found = self._mapping(node, {"delay_ms", "slippage_bps", "partial_probability", "cash_delay_ms"})
+        found = self.mapping(node, {"delay_ms", "slippage_bps", "partial_probability", "cash_delay_ms"})
         settings: dict[str, Any] = {}
         if "delay_ms" in found:
-            settings["delay_ms"] = self._quantiles(found["delay_ms"], self._at_least_0)
+            settings["delay_ms"] = self.quantiles(found["delay_ms"], self.at_least_0)
         if "slippage_bps" in found:
-            settings["slippage_bps"] = self._quantiles(found["slippage_bps"], self._figure)
+            settings["slippage_bps"] = self.quantiles(found["slippage_bps"], self.figure)
         if "partial_probability" in found:
-            chance = self._at_least_0(found["partial_probability"])
+            chance = self.at_least_0(found["partial_probability"])
             if chance > 1:
-                raise self._error(found["partial_probability"], f"{chance}", "a probability from 0 to 1")
+                raise self.error(found["partial_probability"], f"{chance}", "a probability from 0 to 1")
             settings["partial_probability"] = chance
         if "cash_delay_ms" in found:
-            settings["cash_delay_ms"] = self._at_least_0(found["cash_delay_ms"])
+            settings["cash_delay_ms"] = self.at_least_0(found["cash_delay_ms"])
         return FillSettings(**settings)
-
-    # Values
-
-    def _quantiles(self, node: yaml.Node, read: Callable[[yaml.Node], Decimal]) -> tuple[Decimal, ...]:
-        if isinstance(node, yaml.ScalarNode):
-            return (read(node),)
-        figures = tuple(read(item) for item in self._items(node))
-        if not figures or list(figures) != sorted(figures):
-            raise self._error(node, "figures that don't rise", "[smallest, ..., largest]")
-        return figures
-
-    def _figure(self, node: yaml.Node) -> Decimal:
-        text = self._text(node)
-        if not _FIGURE.match(text):
-            raise self._error(node, repr(text), "a figure such as 12.50")
-        return Decimal(text)
-
-    def _at_least_0(self, node: yaml.Node) -> Decimal:
-        figure = self._figure(node)
-        if figure < 0:
-            raise self._error(node, f"{figure}", "0 or more")
-        return figure
-
-    def _price(self, node: yaml.Node) -> Decimal:
-        figure = self._figure(node)
-        if figure <= 0:
-            raise self._error(node, f"price {figure}", "more than 0")
-        return figure
-
-    def _count(self, node: yaml.Node) -> int:
-        figure = self._figure(node)
-        if figure != int(figure) or figure < 1:
-            raise self._error(node, f"{figure}", "a whole number from 1")
-        return int(figure)
-
-    def _boolean(self, node: yaml.Node) -> bool:
-        text = self._text(node)
-        if text not in {"true", "false"}:
-            raise self._error(node, repr(text), "true or false")
-        return text == "true"
-
-    def _time(self, node: yaml.Node) -> datetime:
-        text = self._text(node)
-        moment = parse_time(text)
-        if moment is None or len(text) <= 10:
-            raise self._error(node, repr(text), "a time such as 2025-11-10T15:09:12Z")
-        return moment
-
-    def _symbol(self, node: yaml.Node) -> str:
-        text = self._text(node)
-        if not _SYMBOL.match(text):
-            raise self._error(node, repr(text), "a symbol such as AAPL or BRK.B")
-        return text
-
-    # Nodes
-
-    def _compose(self, text: str) -> yaml.Node | None:
-        try:
-            self._refuse_extras(text)
-            loader = yaml.SafeLoader(text)
-            try:
-                return loader.get_single_node()
-            finally:
-                loader.dispose()
-        except yaml.MarkedYAMLError as error:
-            line = (error.problem_mark.line + 1) if error.problem_mark else 1
-            raise StateError(f"{self._source}:{line}: {error.problem}, expected plain YAML") from error
-        except yaml.YAMLError as error:
-            raise StateError(f"{self._source}:1: unreadable, expected plain YAML") from error
-
-    def _refuse_extras(self, text: str) -> None:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
-            if anchor is not None or tag is not None:
-                mark = event.start_mark
-                line = 1 if mark is None else mark.line + 1
-                found = f"anchor or alias {anchor}" if anchor is not None else f"tag {tag}"
-                raise StateError(f"{self._source}:{line}: {found}, expected plain YAML without anchors and tags")
-
-    def _optional(self, top: Mapping[str, yaml.Node], key: str, known: set[str]) -> dict[str, yaml.Node]:
-        return self._mapping(top[key], known) if key in top else {}
-
-    def _symbols(self, node: yaml.Node) -> dict[str, yaml.Node]:
-        found = self._pairs(node)
-        for key, value in found.items():
-            if not _SYMBOL.match(key):
-                raise self._error(value, repr(key), "a symbol such as AAPL or BRK.B")
-        return found
-
-    def _mapping(self, node: yaml.Node, known: set[str]) -> dict[str, yaml.Node]:
-        found = self._pairs(node)
-        for key, value in found.items():
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else "one of " + ", ".join(sorted(known))
-                raise self._error(value, f"unknown key {key}", hint)
-        return found
-
-    def _pairs(self, node: yaml.Node) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self._error(node, "no mapping", "key: value")
-        found: dict[str, yaml.Node] = {}
-        for key_node, value in node.value:
-            key = self._text(key_node)
-            if key in found:
-                raise self._error(key_node, f"key {key} twice", "each key once")
-            found[key] = value
-        return found
-
-    def _items(self, node: yaml.Node) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise self._error(node, "no list", "a list")
-        return list(node.value)
-
-    def _text(self, node: yaml.Node) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            raise self._error(node, "a list or mapping", "a single value")
-        return str(node.value)
-
-    def _error(self, node: yaml.Node, found: str, expected: str) -> StateError:
-        return StateError(f"{self._source}:{node.start_mark.line + 1}: {found}, expected {expected}")
