@@ -35,8 +35,8 @@ def spendable_usd(
 ) -> Decimal:
     """What the BUYs still to be sent may reserve; negative when even nothing is too much.
 
-    `proceeds` never lets a margin debt grow; `cash` allows no debt at all; `buying_power` takes the broker's figure,
-    which is already net of open orders (the limit on gross exposure bounds it besides).
+    `proceeds` never lets a margin debt grow; `cash` allows no debt at all, so a debt is paid back first; `buying_power`
+    takes the broker's figure, which is net of open orders already (the limit on gross exposure bounds it besides).
 
     Args:
         money: The figures of the gate, or the expected ones.
@@ -44,12 +44,13 @@ def spendable_usd(
         reservations_usd: What open BUYs, strangers' and our own, may still cost.
         cash_reserve_usd: What is never spent.
     """
-    earned = money.proceeds_usd + max(money.cash_before_usd, ZERO) - money.spent_usd
+    earned_usd = money.proceeds_usd - money.spent_usd
+    debt_usd = min(money.cash_before_usd, ZERO)
     match money.funding:
         case Funding.PROCEEDS:
-            own = min(earned, money.cash_now_usd - min(money.cash_before_usd, ZERO)) - reservations_usd
+            own = min(earned_usd + max(money.cash_before_usd, ZERO), money.cash_now_usd - debt_usd) - reservations_usd
         case Funding.CASH:
-            own = min(earned, money.cash_now_usd) - reservations_usd
+            own = min(earned_usd + money.cash_before_usd, money.cash_now_usd) - reservations_usd
         case Funding.BUYING_POWER:
             own = buying_power_usd
         case never:

@@ -73,6 +73,12 @@ def test_what_the_runs_buys_have_cost_is_spent_once(funding):
     assert spendable(after) == 600
 
 
+def test_without_debt_allowed_the_debt_is_paid_back_before_anything_is_bought():
+    lagging = gate_money(proceeds="1000", cash_before="-300", cash_now="700", spent="280", funding=Funding.CASH)
+
+    assert spendable(lagging) == 420
+
+
 def test_what_was_spent_counts_even_while_the_cash_does_not_show_it():
     lagging = gate_money(proceeds="1000", cash_before="-5000", cash_now="-4000", spent="400")
 
