@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from paper_alpaca.figures import ONE, ZERO, money, text
+from paper_alpaca.figures import AVERAGE_STEP, ONE, ZERO, money, text
 from paper_alpaca.market import Market, asset_id
 from paper_alpaca.orders import Side
 
@@ -236,20 +236,20 @@ def position_view(position: Position, market: Market, held: Decimal) -> dict[str
         "asset_class": "us_equity",
         "asset_id": asset_id(symbol),
         "asset_marginable": True if asset is None else asset.marginable,
-        "avg_entry_price": text(entry.quantize(Decimal("0.000001"))),
+        "avg_entry_price": text(entry.quantize(AVERAGE_STEP)),
         "change_today": _ratio(price - previous, previous),
-        "cost_basis": text(position.cost.quantize(Decimal("0.000001"))),
+        "cost_basis": text(position.cost.quantize(AVERAGE_STEP)),
         "current_price": text(price),
         "exchange": "NYSE" if asset is None else asset.exchange,
         "lastday_price": text(previous),
-        "market_value": text(value.quantize(Decimal("0.000001"))),
+        "market_value": text(value.quantize(AVERAGE_STEP)),
         "qty": text(qty),
         "qty_available": text(qty - held if qty > 0 else qty + held),
         "side": "long" if qty > 0 else "short",
         "symbol": symbol,
-        "unrealized_intraday_pl": text(today.quantize(Decimal("0.000001"))),
+        "unrealized_intraday_pl": text(today.quantize(AVERAGE_STEP)),
         "unrealized_intraday_plpc": _ratio(today, abs(qty) * previous),
-        "unrealized_pl": text(gain.quantize(Decimal("0.000001"))),
+        "unrealized_pl": text(gain.quantize(AVERAGE_STEP)),
         "unrealized_plpc": _ratio(gain, abs(position.cost)),
     }
 
