@@ -1,5 +1,7 @@
 """The real firm as a user has it: processes started by the `firm` command, one FIRM_HOME, a local Alpaca beside it."""
 
+import contextlib
+import io
 import json
 import os
 import select
@@ -12,7 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
+from departments.executive.report import view_firm, view_run
+from messages.mailroom.counter import SqlCounter
+from messages.values import AccountName, RunId
+from scripts.firm import main
 from tests.paper import PaperAlpaca
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +27,7 @@ FIRM = ROOT / ".venv" / "bin" / "firm"
 ENDED = {"completed", "rejected", "aborted", "expired"}
 START_LIMIT_S = 40.0
 RUN_LIMIT_S = 60.0
+LOOK_EVERY_S = 0.03
 
 
 class Home:
@@ -46,6 +54,7 @@ class Home:
         self.plans = folder
         self.paper = paper
         self.daemon: subprocess.Popen[str] | None = None
+        self._counter: SqlCounter | None = None
         self.env = {
             key: value
             for key, value in os.environ.items()
@@ -65,8 +74,10 @@ class Home:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.daemon is not None and self.daemon.poll() is None:
+        if self.daemon is not None:
             self.kill()
+        if self._counter is not None:
+            self._counter.close()
         if error is not None:
             sys.stderr.write(f"\n--- firm.jsonl of {self.path}\n{self.log_text()[-6000:]}\n")
 
@@ -76,12 +87,28 @@ class Home:
             [str(FIRM), *words], env=self.env, capture_output=True, text=True, timeout=limit_s, check=False
         )
 
-    def start(self, *words: str) -> None:
-        """Start the daemon and wait until it says so in its log."""
-        before = self.log_text().count('"firm.started"')
+    def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one command in this process: the same code as `firm`, without the half second of its imports."""
+        said, complained = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.env, clear=True),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(complained),
+        ):
+            code = main(list(words))
+        return subprocess.CompletedProcess(list(words), code, said.getvalue(), complained.getvalue())
+
+    def launch(self, *words: str) -> None:
+        """Start the daemon and don't wait for it."""
         self.daemon = subprocess.Popen(
             [str(FIRM), "start", *words], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+
+    def start(self, *words: str) -> None:
+        """Start the daemon and wait until it says so in its log."""
+        before = self.log_text().count('"firm.started"')
+        self.launch(*words)
+        assert self.daemon is not None
         ends = time.monotonic() + START_LIMIT_S
         while self.log_text().count('"firm.started"') <= before:
             if self.daemon.poll() is not None:
@@ -116,21 +143,35 @@ class Home:
         """Write a plan and approve it."""
         path = self.plans / name
         path.write_text(text, encoding="utf-8")
-        approved = self.firm("approve", str(path), "--yes")
+        approved = self.inside("approve", str(path), "--yes")
         assert approved.returncode == 0, approved
         return path
 
     def submit(self, text: str, name: str = "plan.yaml") -> str:
         """Approve a plan, hand it in and return its run id."""
-        answer = self.firm("submit", str(self.plan(text, name)))
+        answer = self.inside("submit", str(self.plan(text, name)))
         assert answer.returncode == 0, answer
         return answer.stdout.strip()
 
     def status(self, run_id: str) -> dict[str, Any]:
-        """`firm status RUN --json`."""
+        """What `firm status RUN --json` prints, read in this process."""
+        return self.wait(run_id, lambda _: True)
+
+    def firm_status(self) -> dict[str, Any]:
+        """What `firm status --json` prints, read in this process."""
+        return view_firm(self._journal())
+
+    def status_by_command(self, run_id: str) -> dict[str, Any]:
+        """`firm status RUN --json`, as a person types it."""
         answer = self.firm("status", run_id, "--json")
         assert answer.returncode in {0, 3, 4, 5}, answer
         return json.loads(answer.stdout)
+
+    def _journal(self) -> SqlCounter:
+        if self._counter is None:
+            url = f"sqlite:///{self.path / 'firm.db'}"
+            self._counter = SqlCounter.open(url=url, home=self.path, account=AccountName("paper"))
+        return self._counter
 
     def wait(
         self, run_id: str, until: Callable[[dict[str, Any]], bool], limit_s: float = RUN_LIMIT_S
@@ -142,12 +183,12 @@ class Home:
         """
         ends = time.monotonic() + limit_s
         while True:
-            view = self.status(run_id)
-            if until(view):
+            view = view_run(self._journal(), RunId(run_id))
+            if view is not None and until(view):  # None: on its way from the letterbox to the CEO
                 return view
             if time.monotonic() > ends:
                 raise TimeoutError(f"not within {limit_s} s: {json.dumps(view, indent=1)}")
-            nap(0.05)
+            nap(LOOK_EVERY_S)
 
     def wait_phase(self, run_id: str, *phases: str, limit_s: float = RUN_LIMIT_S) -> dict[str, Any]:
         """Look at a run until it is in one of the phases."""
@@ -157,16 +198,20 @@ class Home:
         """Look at a run until it has ended."""
         return self.wait_phase(run_id, *ENDED, limit_s=limit_s)
 
-    def wait_log(self, event: str, limit_s: float = RUN_LIMIT_S) -> dict[str, Any]:
-        """Wait for a line of the log by its event."""
+    def wait_log(self, event: str, limit_s: float = RUN_LIMIT_S, **fields: object) -> dict[str, Any]:
+        """Wait for a line of the log by its event, and by fields where they are given."""
         ends = time.monotonic() + limit_s
         while True:
-            found = [line for line in self.log() if line["event"] == event]
+            found = self.logged(event, **fields)
             if found:
                 return found[-1]
             if time.monotonic() > ends:
-                raise TimeoutError(f"no {event} within {limit_s} s")
-            nap(0.02)
+                raise TimeoutError(f"no {event} {fields or ''} within {limit_s} s")
+            nap(LOOK_EVERY_S)
+
+    def logged(self, event: str, **fields: object) -> list[dict[str, Any]]:
+        """Lines of the log by their event, and by fields where they are given."""
+        return [line for line in self.log() if line["event"] == event and fields.items() <= line.items()]
 
     def log_text(self) -> str:
         """The log as it stands."""
