@@ -208,20 +208,23 @@ def update_of(record: OrderRecord, now: datetime) -> OrderUpdated | None:
     )
 
 
-def differs(before: OrderUpdated | None, after: OrderUpdated) -> bool:
+def is_news(before: OrderRecord, after: OrderRecord) -> bool:
     """Whether the CEO must be told: the facts changed, or an end is proved now that was only told before."""
-    return before is None or _facts(before) != _facts(after)
+    return _facts(before) != _facts(after)
 
 
-def _facts(update: OrderUpdated) -> tuple[object, ...]:
-    return (
-        update.status,
-        update.filled_qty,
-        update.filled_avg_price_usd,
-        update.order_id,
-        update.cancel_pending,
-        update.status in TERMINAL and update.evidence,
-    )
+def _facts(record: OrderRecord) -> tuple[object, ...]:
+    standing = record.standing
+    if not isinstance(standing, Seen):
+        return (record.status,)
+    view = standing.view
+    cancel_pending = _cancel_pending(record, view)
+    proof = view.end is not None and standing.evidence
+    return (view.status, view.fill.qty, view.avg_usd, standing.order_id, cancel_pending, proof)
+
+
+def _cancel_pending(record: OrderRecord, view: View) -> bool:
+    return view.end is None and (record.cancel_asked_at is not None or view.cancel_pending)
 
 
 def _update_of_seen(record: OrderRecord, seen: Seen) -> OrderUpdated:
@@ -235,10 +238,10 @@ def _update_of_seen(record: OrderRecord, seen: Seen) -> OrderUpdated:
         status=view.status,
         evidence=seen.evidence,
         filled_qty=view.fill.qty,
-        filled_avg_price_usd=(view.fill.avg_usd or None) if view.fill.qty else None,
+        filled_avg_price_usd=view.avg_usd,
         submitted_at=seen.submitted_at,
         filled_at=view.filled_at,
         as_of=view.as_of,
         reason="the broker took the order and rejected it" if rejected else None,
-        cancel_pending=view.end is None and (record.cancel_asked_at is not None or view.cancel_pending),
+        cancel_pending=_cancel_pending(record, view),
     )

@@ -13,7 +13,7 @@ from typing import Final
 
 from departments.trading import health
 from departments.trading.cancels import with_cancel
-from departments.trading.orders import Absent, NotSent, OrderRecord, Refused, Seen, update_of
+from departments.trading.orders import Absent, NotSent, OrderRecord, Refused, Seen
 from departments.trading.sheet import Sheet
 from departments.trading.state import LIST_SLACK, earlier
 from departments.trading.unknowns import look_up, watch
@@ -174,8 +174,8 @@ def _note_change(sheet: Sheet, before: OrderRecord, after: OrderRecord, update: 
         late = isinstance(before.standing, Absent | Refused)
         event, level = ("order.appeared", "warning") if late else ("order.submitted", "info")
         sheet.note_order(event, after, level=level, order_id=update.order_id)
-    old = update_of(before, sheet.now)
-    same = old is not None and (old.status, old.filled_qty) == (update.status, update.filled_qty)
+    old = before.standing
+    same = isinstance(old, Seen) and (old.view.status, old.view.fill.qty) == (update.status, update.filled_qty)
     if update.status in _NOTE_OF and not same:
         event, level = _NOTE_OF[update.status]
         sheet.note_order(

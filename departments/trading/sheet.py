@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from departments.office.department import Note
 from departments.office.settings import TradingSettings
-from departments.trading.orders import OrderRecord, differs, update_of
+from departments.trading.orders import OrderRecord, is_news, update_of
 from departments.trading.state import AccountPart, RunOrders
 from messages.control import Deadline, DeadlinePassed, HoldRun
 from messages.envelope import Outgoing
 from messages.message import Message
 from messages.orders import OrderUpdated
-from messages.values import LegId, Recipient
+from messages.values import ClientOrderId, LegId, Recipient
 
 
 @dataclass(slots=True)
@@ -32,10 +32,16 @@ class Sheet:
     settings: TradingSettings
     outgoing: list[Outgoing] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    _records: dict[ClientOrderId, OrderRecord] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Write on a copy of the records; the state that the sheet was made from stays as it is."""
+        self._records = dict(self.run.records)
+        self.run = replace(self.run, records=self._records)
 
     def put(self, record: OrderRecord) -> None:
         """Enter a record, new or changed."""
-        self.run = replace(self.run, records={**self.run.records, record.client_order_id: record})
+        self._records[record.client_order_id] = record
 
     def put_and_tell(self, before: OrderRecord, after: OrderRecord) -> OrderUpdated | None:
         """Enter a changed record, and tell the CEO if that is news to him.
@@ -44,10 +50,9 @@ class Sheet:
             What the CEO was told; None if nothing.
         """
         self.put(after)
-        update = update_of(after, self.now)
-        if update is None or not differs(update_of(before, self.now), update):
-            return None
-        self.send(Recipient.EXECUTIVE, update)
+        update = update_of(after, self.now) if is_news(before, after) else None
+        if update is not None:
+            self.send(Recipient.EXECUTIVE, update)
         return update
 
     def send(self, recipient: Recipient, message: Message) -> None:

@@ -79,6 +79,11 @@ class View:
         return OrderStatus.PARTIALLY_FILLED if self.fill.qty > 0 else OrderStatus.OPEN
 
     @property
+    def avg_usd(self) -> Decimal | None:
+        """USD per share over the filled part; None while nothing is filled, or the broker didn't say."""
+        return (self.fill.avg_usd or None) if self.fill.qty else None
+
+    @property
     def cancel_pending(self) -> bool:
         """The broker says that a cancel is on its way."""
         return self.end is None and self.cancel is not None and self.cancel.pending
