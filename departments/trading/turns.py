@@ -62,6 +62,7 @@ class Turns:
         self._ready: dict[bool, list[Job]] = {False: [], True: []}
         self._later: list[tuple[float, Job]] = []
         self._count = 0
+        self._short_of_slots = 0
         self._closed = False
         self._failures = 0
         self._last_failure: str | None = None
@@ -96,7 +97,7 @@ class Turns:
                         self._pacers[job.market_data].take(now_s, job.kind)
                         return heapq.heappop(self._ready[job.market_data])
                     wait_s = slot_s if wait_s is None else min(wait_s, slot_s)
-                self._changed.wait(wait_s)
+                self._wait(wait_s, for_slot=bool(heads))
         return None
 
     def ask(self, job: Job, broker: Broker, call: Callable[[Broker], AnswerT]) -> AnswerT:
@@ -122,14 +123,14 @@ class Turns:
                 if wait_s <= 0:
                     self._pacers[job.market_data].take(now_s, job.kind)
                     return True
-                self._changed.wait(wait_s)
+                self._wait(wait_s, for_slot=True)
         return False
 
     def give_back(self, job: Job) -> None:
         """Return the slot of a job that made no call."""
         with self._changed:
             self._pacers[job.market_data].give_back()
-            self._changed.notify_all()
+            self._slots_changed()
 
     def health(self) -> DeskHealth:
         """How it goes."""
@@ -164,4 +165,14 @@ class Turns:
             else:
                 self._failures += 1
                 self._last_failure = str(error)
+            self._slots_changed()
+
+    def _wait(self, wait_s: float | None, *, for_slot: bool) -> None:
+        self._short_of_slots += for_slot
+        self._changed.wait(wait_s)
+        self._short_of_slots -= for_slot
+
+    def _slots_changed(self) -> None:
+        """Wake those who wait for a slot; idle threads sleep on, waking them costs the busy ones their turn."""
+        if self._short_of_slots:
             self._changed.notify_all()
