@@ -95,6 +95,8 @@ def open_counter(account: "AccountName | None" = None) -> "Iterator[Counter]":
     Raises:
         Failure: The store can't be opened or read, then or while it is used.
     """
+    from pydantic import ValidationError
+
     from messages.mailroom.counter import SqlCounter
     from messages.mailroom.port import MailroomError
 
@@ -107,6 +109,9 @@ def open_counter(account: "AccountName | None" = None) -> "Iterator[Counter]":
             counter.close()
     except MailroomError as error:
         raise Failure(Code.UNREACHABLE, f"firm: the store can't be used: {error}") from None
+    except ValidationError as error:
+        line = f"firm: the store can't be read by this version: {error.title}, {error.error_count()} problems"
+        raise Failure(Code.UNREACHABLE, line) from None
 
 
 def known_runs(counter: "Counter") -> dict["RunId", str | None]:
