@@ -182,6 +182,9 @@ async def _respond_faultily(call: Call) -> Answer | None:
             answer = respond(call)
             await asyncio.sleep(_hang_s(outcome))
             return answer
+        case "accept_then_reset":
+            respond(call)
+            return None
         case "hang":
             await asyncio.sleep(_hang_s(outcome))
             return page(504, "Gateway Time-out")

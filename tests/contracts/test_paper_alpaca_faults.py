@@ -76,6 +76,15 @@ def test_an_accepted_order_may_hang(paper):
     paper.wait_for_order(lambda order: order["status"] == "filled")
 
 
+def test_accept_then_reset_takes_the_order_and_breaks_the_connection(paper):
+    paper.fault({**ON_ORDERS, "do": "accept_then_reset", "times": 1})
+
+    with Wire(paper) as wire, pytest.raises(ConnectionError):
+        wire.order()
+
+    paper.wait_for_order(lambda order: order["status"] == "filled")
+
+
 def test_a_hang_does_not_take_the_order(paper):
     paper.fault({**ON_ORDERS, "do": "hang", "seconds": 60, "times": 1})
 
