@@ -55,12 +55,13 @@ def fit_leg(leg: Trade, context: Context, *, whole_or_nothing: bool) -> LegDecis
     qty = in_lots(min(leg.qty, *rooms), leg, context)
     if qty <= 0 or (reasons and whole_or_nothing):
         return _dropped(leg, reasons)
-    qty = leg.qty if qty == leg.qty else Decimal(plain(qty))
+    if qty == leg.qty:
+        return LegDecision(leg=leg.leg, decision=Decision.KEEP, planned_qty=leg.qty, qty=leg.qty, violations=reasons)
+    qty = Decimal(plain(qty))
     too_small = _too_small(leg.model_copy(update={"qty": qty}), context)
     if too_small:
         return _dropped(leg, reasons + too_small)
-    decision = Decision.KEEP if qty == leg.qty else Decision.CUT
-    return LegDecision(leg=leg.leg, decision=decision, planned_qty=leg.qty, qty=qty, violations=reasons)
+    return LegDecision(leg=leg.leg, decision=Decision.CUT, planned_qty=leg.qty, qty=qty, violations=reasons)
 
 
 def _too_small(leg: Trade, context: Context) -> tuple[Violation, ...]:
