@@ -105,6 +105,17 @@ def test_a_stream_that_tells_a_little_later_is_not_mute():
     assert streams(desk) == [StreamHealth.UP]
 
 
+def test_a_round_right_after_a_look_is_too_early_to_judge():
+    desk = connected(S1)
+    desk.give(t.answered(t.facts(S1, "filled", 100)), after_s=4)
+
+    desk.wait(2)
+    assert streams(desk) == [StreamHealth.UP]
+
+    desk.wait(5)
+    assert streams(desk) == [StreamHealth.UP, StreamHealth.MUTE]
+
+
 def test_each_omission_is_held_against_it_once():
     desk = connected(S1, S2)
     desk.give(t.answered(t.facts(S1, "filled", 100)))

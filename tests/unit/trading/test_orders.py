@@ -2,6 +2,7 @@
 
 import pytest
 
+from departments.trading.orders import update_of
 from messages.broker import CancelAnswered, CancelOutcome, FetchOrder, SubmitOrder
 from messages.control import HoldRun
 from messages.orders import TERMINAL, Evidence, OrderStatus, OrderUpdated
@@ -170,6 +171,13 @@ def test_the_answer_of_a_cancel_moves_nothing_by_itself(standing, outcome):
     desk.give(CancelAnswered(run_id=t.RUN, leg=S1.leg, client_order_id=S1.client_order_id, outcome=outcome))
 
     assert desk.record(S1).status is before
+
+
+def test_of_what_never_left_there_is_nothing_to_say():
+    assert update_of(not_sent().record(S1), t.NOON) is None
+    update = update_of(intended().record(S1), t.NOON)
+    assert update is not None
+    assert (update.status, update.evidence) == (OrderStatus.INTENDED, Evidence.NONE)
 
 
 def test_a_refused_standing_says_so_with_proof_and_others_without():

@@ -227,6 +227,15 @@ def test_more_executions_than_rest_proved_are_noted_at_once():
     assert [note.fields["executions_qty"] for note in desk.noted("order.executions_differ")] == ["80"]
 
 
+def test_executions_that_come_after_the_proof_are_no_news_yet():
+    desk = after_a_look(S1)
+    desk.give(t.answered(t.facts(S1, "filled", 100)))
+
+    desk.give(t.streamed(t.facts(S1, "partially_filled", 40), "partial_fill", execution="e1", qty=40))
+
+    assert desk.noted("order.executions_differ") == []
+
+
 def test_lost_executions_are_noted_at_the_end_of_the_run():
     desk = after_a_look(S1)
     desk.give(t.streamed(t.facts(S1, "filled", 100), "fill", execution="e2", qty=60))
