@@ -54,7 +54,10 @@ def print_report(view: View) -> None:
     _print_violations(screen, view)
     _print_times(screen, view["gate"])
     screen.print(money_table(view))
-    _print_verification(screen, view["verification"])
+    if view["phase"] == "rejected":
+        screen.print("nothing was sent")
+    else:
+        _print_verification(screen, view["verification"])
     _print_hint(screen, view)
 
 
@@ -166,7 +169,10 @@ def _print_violations(screen: "Console", view: View) -> None:
             screen.print(f"{leg['symbol']}: {words(leg['reason'])}", style="yellow")
         for violation in leg["violations"]:
             screen.print(f"{word} {leg['side'].upper()} {leg['symbol']}: {_violation(violation)}", style="magenta")
+    told = [violation for leg in view["legs"] for violation in leg["violations"]]
     for violation in view.get("violations", ()):
+        if violation in told:
+            continue
         screen.print(f"REJECTED: {_violation(violation)}", style="red")
     for violation in view.get("breaches", ()):
         screen.print(f"was broken before the plan: {_violation(violation)}", style="dim")

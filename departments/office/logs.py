@@ -39,6 +39,8 @@ KEY_ORDER: Final = (
 REDACTED: Final = "[redacted]"
 SECRET_MIN_LENGTH = 8
 """Shorter values are not looked for in the text: they would blot out ordinary words."""
+CRITICAL_WITHIN_S = 1.0
+"""How long a critical line may keep its caller waiting for the disk."""
 
 _SECRET_KEY = re.compile(
     r"secret|passw|authorization|api[-_ ]?key|key[-_ ]?id|private[-_ ]?key|credential", re.IGNORECASE
@@ -92,7 +94,7 @@ class Log:
             processors=[self._stamp, _format_exception, _hand_over],
             wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
             context_class=dict,
-            logger_factory=lambda *_: _Pen(self._writer.put),
+            logger_factory=lambda *_: _Pen(self._writer.put, self._put_at_once),
             cache_logger_on_first_use=False,
         )
         self._library_handler = _LibraryHandler(logging.WARNING)
@@ -112,6 +114,11 @@ class Log:
         record["timestamp"] = self._clock.now()
         record["level"] = "error" if level == "exception" else level
         return record
+
+    def _put_at_once(self, record: Record) -> None:
+        """Wait until the line is written: the process may be about to end."""
+        self._writer.put(record)
+        self._writer.flush(CRITICAL_WITHIN_S)
 
     def _lost(self, count: int) -> Record:
         return {"timestamp": self._clock.now(), "level": "warning", "event": "log.lines_lost", "count": count}
@@ -180,9 +187,9 @@ def _plain(value: Any, key: str) -> Any:
 class _Pen:
     """What structlog calls with a finished record."""
 
-    def __init__(self, put: Callable[[Record], None]) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = put
-        self.msg = self.log = self.exception = self.fatal = self.warn = self.failure = self.err = put
+    def __init__(self, put: Callable[[Record], None], put_at_once: Callable[[Record], None]) -> None:
+        self.debug = self.info = self.warning = self.error = self.exception = put
+        self.critical = put_at_once
 
 
 class _LibraryHandler(logging.Handler):

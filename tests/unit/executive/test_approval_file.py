@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from departments.executive import approval_file
 from departments.executive.approval_file import (
     VALID_FOR,
     approval_path,
@@ -78,6 +79,15 @@ def test_one_changed_byte_of_the_plan_voids_the_approval(plan_path, at):
     plan_path.write_bytes(bytes(changed) if at else PLAN + b"\n")
 
     assert "the plan was changed after it was approved" in refused(plan_path)
+
+
+def test_an_approval_that_was_not_bound_to_the_bytes_would_be_caught(plan_path, monkeypatch):
+    write_approval(approval_path(plan_path), an_approval())
+    plan_path.write_bytes(PLAN + b"\n")
+    monkeypatch.setattr(approval_file, "refusal", lambda *_, **__: None)
+
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        refused(plan_path)
 
 
 def test_an_approval_expires_at_its_instant(plan_path):

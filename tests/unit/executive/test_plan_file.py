@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from departments.executive.plan_file import MAX_TRADES, read_plan
+from departments.office import strict_fields
 from departments.office.bad_input import BadInput
 from messages.plans import Plan
 from messages.values import Funding, OrderType, SellShortfall, Side, TimeInForce, sha256_hex
@@ -230,7 +232,11 @@ def test_a_file_is_named_as_the_person_named_it(tmp_path: Path, monkeypatch):
         read_plan(Path("p.yaml"))
 
 
-NUMBERS = ("190", "64.64", "210", "16.992", "74.8", "1.5", "450", "451.25", "400", "500.5", "6.1", "3", "50")
+def test_a_reader_that_took_any_digit_would_be_caught(monkeypatch):
+    monkeypatch.setattr(strict_fields, "_DECIMAL", re.compile(r"\d+(\.\d+)?"))
+
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        refused(with_trade('{symbol: ALKS, side: buy, qty: "\uff11\uff19", reference_price: 10}'))
 
 
 def numbers(plan: Plan) -> list[str]:

@@ -205,6 +205,15 @@ def test_an_exception_is_written_with_its_traceback(home):
     assert records(home)[0]["exception"].endswith("RuntimeError: no such thing")
 
 
+def test_a_critical_line_is_in_the_file_when_the_call_returns(home):
+    log = a_log(home)
+
+    structlog.get_logger().critical("store.failed", reason="disk gone")
+
+    assert records(home)[0]["message"] == "THE STORE FAILED, the firm stops: disk gone"
+    log.stop()
+
+
 def test_what_libraries_say_is_in_the_log(home):
     log = a_log(home)
 

@@ -29,6 +29,13 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
     (folder / name).write_text(text.replace(old, new))
 
 
+def line_of(folder: Path, name: str, start: str) -> str:
+    """`FILE:LINE` of the line that begins so; the shipped files may grow."""
+    lines = (folder / name).read_text().splitlines()
+    (number,) = [at for at, line in enumerate(lines, start=1) if line.strip().startswith(start)]
+    return f"{name}:{number}"
+
+
 def complaints(folder: Path) -> list[str]:
     with pytest.raises(BadInput) as caught:
         load_settings(folder)
@@ -90,11 +97,11 @@ def test_all_problems_of_all_files_are_told_together_with_file_line_and_key(fold
     said = complaints(folder)
 
     assert said == [
-        "executive_config.yaml:14: funding: 'credit', expected 'proceeds', 'cash' or 'buying_power'",
-        "hard_constraints.yaml:4: position_limits.max_positions_total: '3O', expected a whole number of plain digits",
+        f"{line_of(folder, 'executive_config.yaml', 'funding')}: funding: 'credit', expected 'proceeds', 'cash' or 'buying_power'",
+        f"{line_of(folder, 'hard_constraints.yaml', 'max_positions_total')}: position_limits.max_positions_total: '3O', expected a whole number of plain digits",
         "operations_config.yaml: no such file, expected the settings of operations_config.yaml",
-        "trading_config.yaml:5: read_timout_s: unknown key, did you mean 'read_timeout_s'?",
-        "trading_config.yaml:11: workers: '99', expected less than or equal to 16",
+        f"{line_of(folder, 'trading_config.yaml', 'read_timout_s')}: read_timout_s: unknown key, did you mean 'read_timeout_s'?",
+        f"{line_of(folder, 'trading_config.yaml', 'workers')}: workers: '99', expected less than or equal to 16",
     ]
 
 
@@ -137,7 +144,8 @@ def test_a_fraction_is_a_decimal_of_plain_digits(folder, value):
 def test_a_section_that_is_no_mapping_is_named(folder):
     edit(folder, "compliance_config.yaml", "  cash_reserve: 0", "  - cash_reserve")
 
-    assert complaints(folder) == ["compliance_config.yaml:11: cash: a list, expected a mapping"]
+    where = line_of(folder, "compliance_config.yaml", "- cash_reserve")
+    assert complaints(folder) == [f"{where}: cash: a list, expected a mapping"]
 
 
 def test_a_secret_typed_into_a_file_is_not_repeated(folder):
