@@ -96,12 +96,22 @@ def test_all_problems_of_all_files_are_told_together_with_file_line_and_key(fold
 
     said = complaints(folder)
 
+    at = {
+        key: line_of(folder, f"{file}.yaml", key)
+        for file, key in [
+            ("executive_config", "funding"),
+            ("hard_constraints", "max_positions_total"),
+            ("trading_config", "read_timout_s"),
+            ("trading_config", "workers"),
+        ]
+    }
+    limits = "position_limits.max_positions_total"
     assert said == [
-        f"{line_of(folder, 'executive_config.yaml', 'funding')}: funding: 'credit', expected 'proceeds', 'cash' or 'buying_power'",
-        f"{line_of(folder, 'hard_constraints.yaml', 'max_positions_total')}: position_limits.max_positions_total: '3O', expected a whole number of plain digits",
+        f"{at['funding']}: funding: 'credit', expected 'proceeds', 'cash' or 'buying_power'",
+        f"{at['max_positions_total']}: {limits}: '3O', expected a whole number of plain digits",
         "operations_config.yaml: no such file, expected the settings of operations_config.yaml",
-        f"{line_of(folder, 'trading_config.yaml', 'read_timout_s')}: read_timout_s: unknown key, did you mean 'read_timeout_s'?",
-        f"{line_of(folder, 'trading_config.yaml', 'workers')}: workers: '99', expected less than or equal to 16",
+        f"{at['read_timout_s']}: read_timout_s: unknown key, did you mean 'read_timeout_s'?",
+        f"{at['workers']}: workers: '99', expected less than or equal to 16",
     ]
 
 
