@@ -12,8 +12,9 @@ from departments.rulebook.context import Context
 from departments.rulebook.fitting import fit
 from departments.rulebook.limits import Limits
 from departments.rulebook.money import EXACT_DIGITS
+from departments.rulebook.plan_rules import against_plan, breaches_before
 from departments.rulebook.portfolio import View, look, open_book
-from departments.rulebook.rules import against_plan, breaches_before, facts_against
+from departments.rulebook.rules import facts_against
 from messages.plans import Trade
 from messages.reviews import Decision, LegDecision, PlanReviewed, ReviewPlan, Stage, Violation
 from messages.values import LegId, Side

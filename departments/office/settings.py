@@ -10,7 +10,18 @@ from typing import Annotated
 from pydantic import Field
 
 from messages.plans import Mode
-from messages.values import AccountName, Fraction, Funding, Record, SellShortfall, Usd, sha256_hex
+from messages.values import (
+    AccountName,
+    Fraction,
+    Funding,
+    Price,
+    Qty,
+    Record,
+    SellShortfall,
+    Symbol,
+    Usd,
+    sha256_hex,
+)
 
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
@@ -74,6 +85,33 @@ class Prices(Record):
     price_cushion_fraction: Fraction = Decimal("0.03")
 
 
+class PriceBounds(Record):
+    """`compliance_config.yaml: price_bounds`."""
+
+    min_price: Price = Decimal("0.10")
+    max_price: Price = Decimal(10_000)
+
+
+class OrderCaps(Record):
+    """`compliance_config.yaml: orders`."""
+
+    max_order_value: Usd = Decimal(100_000)
+    max_order_qty: Qty = Decimal(20_000)
+
+
+class RiskRules(Record):
+    """`compliance_config.yaml: risk`."""
+
+    max_plan_risk_fraction: Fraction = Decimal("0.15")
+    assumed_stop_fraction: Annotated[Fraction, Field(le=1)] = Decimal("0.10")
+
+
+class Restricted(Record):
+    """`compliance_config.yaml: restricted`."""
+
+    symbols: tuple[Symbol, ...] = ()
+
+
 class CashRules(Record):
     """`compliance_config.yaml: cash`."""
 
@@ -86,6 +124,10 @@ class ComplianceSettings(Record):
     position_sizing: PositionSizing = PositionSizing()
     prices: Prices = Prices()
     cash: CashRules = CashRules()
+    price_bounds: PriceBounds = PriceBounds()
+    orders: OrderCaps = OrderCaps()
+    risk: RiskRules = RiskRules()
+    restricted: Restricted = Restricted()
 
 
 class PositionLimits(Record):

@@ -11,6 +11,9 @@ from departments.rulebook.limits import (
     ALLOW_FRACTIONAL,
     FUNDING,
     MAX_GROSS_EXPOSURE,
+    MAX_ORDER_QTY,
+    MAX_ORDER_VALUE,
+    MAX_PLAN_RISK,
     MAX_POSITION_FRACTION,
     MAX_POSITIONS,
 )
@@ -63,6 +66,83 @@ def whole_shares(leg: Trade, context: Context) -> Violation | None:
         limit=plain(most),
         file=ALLOW_FRACTIONAL.file,
         key=ALLOW_FRACTIONAL.key,
+    )
+
+
+def order_qty_room(leg: Trade, context: Context) -> Decimal | None:  # noqa: ARG001 - every room has one shape
+    """Let in the most shares of one order."""
+    return context.limits.max_order_qty
+
+
+def order_qty_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit the shares of one BUY: a slip of the finger is not an order."""
+    most = context.limits.max_order_qty
+    if leg.qty <= most:
+        return None
+    return Violation(
+        code="ORDER_QTY_ABOVE_MAX",
+        leg=leg.leg,
+        rule="shares of one order",
+        figure=plain(leg.qty),
+        limit=plain(most),
+        file=MAX_ORDER_QTY.file,
+        key=MAX_ORDER_QTY.key,
+    )
+
+
+def order_value_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what keeps one order within its largest value."""
+    return _shares(context.limits.max_order_value_usd, leg, context)
+
+
+def order_value_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit what one BUY reserves: a slip of the finger is not an order."""
+    reserved_usd = _reserved_usd(leg, context)
+    most = context.limits.max_order_value_usd
+    if reserved_usd is not None and reserved_usd <= most:
+        return None
+    return Violation(
+        code="ORDER_VALUE_ABOVE_MAX",
+        leg=leg.leg,
+        rule="value of one order in USD",
+        figure="ask price missing" if reserved_usd is None else plain(reserved_usd),
+        limit=plain(most),
+        file=MAX_ORDER_VALUE.file,
+        key=MAX_ORDER_VALUE.key,
+    )
+
+
+def plan_risk_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what keeps the loss at all stops within its fraction of equity."""
+    book = context.book
+    risk_usd = context.risk_a_share_usd(leg)
+    if risk_usd is None:
+        return ZERO
+    left_usd = context.limits.max_plan_risk_fraction * book.equity_usd - book.risk_usd
+    if risk_usd <= 0:
+        return None if left_usd >= 0 else ZERO
+    return _shares_for(left_usd, risk_usd)
+
+
+def plan_risk_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit what the plan's BUYs lose together if every stop is hit (a stop is assumed where a leg has none)."""
+    book = context.book
+    risk_usd = context.risk_a_share_usd(leg)
+    most = context.limits.max_plan_risk_fraction
+    if risk_usd is None:
+        figure = "ask price missing"
+    elif book.risk_usd + leg.qty * risk_usd <= most * book.equity_usd:
+        return None
+    else:
+        figure = fraction_of(book.risk_usd + leg.qty * risk_usd, book.equity_usd)
+    return Violation(
+        code="PLAN_RISK_ABOVE_MAX",
+        leg=leg.leg,
+        rule="loss of the plan's BUYs at their stops as a fraction of equity",
+        figure=figure,
+        limit=plain(most),
+        file=MAX_PLAN_RISK.file,
+        key=MAX_PLAN_RISK.key,
     )
 
 
@@ -189,6 +269,8 @@ def _reserved_usd(leg: Trade, context: Context) -> Decimal | None:
 def _shares(room_usd: Decimal, leg: Trade, context: Context) -> Decimal:
     """The most shares whose reserved value is within some room, to nine decimals, rounded down."""
     price_usd = context.reserve_price_usd(leg)
-    if price_usd is None or room_usd <= 0:
-        return ZERO
-    return room_usd.scaleb(FRACTION_DECIMALS) // price_usd * FINEST
+    return ZERO if price_usd is None else _shares_for(room_usd, price_usd)
+
+
+def _shares_for(room_usd: Decimal, a_share_usd: Decimal) -> Decimal:
+    return ZERO if room_usd <= 0 else room_usd.scaleb(FRACTION_DECIMALS) // a_share_usd * FINEST

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from departments.rulebook.limits import Limits, Place
-from departments.rulebook.money import reserve_price_usd
+from departments.rulebook.money import buy_price_usd, reserve_price_usd
 from departments.rulebook.portfolio import Book, View
 from messages.plans import Trade
 from messages.reviews import Violation
@@ -27,6 +27,19 @@ class Context:
     def reserve_price_usd(self, leg: Trade) -> Decimal | None:
         """What one share of a BUY reserves; None without an ask price."""
         return reserve_price_usd(leg, self.view.quotes.get(leg.symbol), self.limits.price_cushion_fraction)
+
+    def buy_price_usd(self, leg: Trade) -> Decimal | None:
+        """What one share of a BUY should cost; None without an ask price."""
+        return buy_price_usd(leg, self.view.quotes.get(leg.symbol))
+
+    def risk_a_share_usd(self, leg: Trade) -> Decimal | None:
+        """What one share of a BUY loses down to its stop, or to the assumed one; None without an ask price."""
+        price_usd = self.buy_price_usd(leg)
+        if price_usd is None:
+            return None
+        if leg.stop_loss_usd is None:
+            return price_usd * self.limits.assumed_stop_fraction
+        return price_usd - leg.stop_loss_usd
 
 
 Check = Callable[[Trade, Context], Violation | None]

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from departments.rulebook.ceilings import finest_lot
 from departments.rulebook.context import Context, fraction_of, plain
-from departments.rulebook.limits import MAX_PRICE_DEVIATION, MIN_POSITION_VALUE
+from departments.rulebook.limits import MAX_PRICE, MAX_PRICE_DEVIATION, MIN_POSITION_VALUE, MIN_PRICE, RESTRICTED
 from departments.rulebook.money import plan_value_usd
 from messages.plans import Trade
 from messages.reviews import Violation
@@ -145,6 +145,69 @@ def price_is_near_reference(leg: Trade, context: Context) -> Violation | None:
         limit=plain(most),
         file=MAX_PRICE_DEVIATION.file,
         key=MAX_PRICE_DEVIATION.key,
+    )
+
+
+def price_is_high_enough(leg: Trade, context: Context) -> Violation | None:
+    """Refuse a BUY of a share too cheap for the house."""
+    price_usd = context.buy_price_usd(leg)
+    least = context.limits.min_price_usd
+    if price_usd is None or price_usd >= least:
+        return None
+    return Violation(
+        code="PRICE_BELOW_MIN",
+        leg=leg.leg,
+        rule="minimum price of a share in USD",
+        figure=plain(price_usd),
+        limit=plain(least),
+        file=MIN_PRICE.file,
+        key=MIN_PRICE.key,
+    )
+
+
+def price_is_low_enough(leg: Trade, context: Context) -> Violation | None:
+    """Refuse a BUY of a share too dear to be true."""
+    price_usd = context.buy_price_usd(leg)
+    most = context.limits.max_price_usd
+    if price_usd is None or price_usd <= most:
+        return None
+    return Violation(
+        code="PRICE_ABOVE_MAX",
+        leg=leg.leg,
+        rule="maximum price of a share in USD",
+        figure=plain(price_usd),
+        limit=plain(most),
+        file=MAX_PRICE.file,
+        key=MAX_PRICE.key,
+    )
+
+
+def stop_is_below_price(leg: Trade, context: Context) -> Violation | None:
+    """Refuse a BUY whose stop would be hit at once."""
+    price_usd = context.buy_price_usd(leg)
+    if price_usd is None or leg.stop_loss_usd is None or leg.stop_loss_usd < price_usd:
+        return None
+    return Violation(
+        code="STOP_NOT_BELOW_PRICE",
+        leg=leg.leg,
+        rule="stop below the price in USD",
+        figure=plain(leg.stop_loss_usd),
+        limit=f"below {plain(price_usd)}",
+    )
+
+
+def symbol_is_not_restricted(leg: Trade, context: Context) -> Violation | None:
+    """Refuse a BUY of what the house doesn't buy; selling it stays allowed."""
+    if leg.symbol not in context.limits.restricted:
+        return None
+    return Violation(
+        code="SYMBOL_RESTRICTED",
+        leg=leg.leg,
+        rule="restricted symbol",
+        figure=leg.symbol,
+        limit="not bought",
+        file=RESTRICTED.file,
+        key=RESTRICTED.key,
     )
 
 

@@ -39,9 +39,9 @@ def fit(
         context = Context(view=view, book=book, limits=limits)
         decision = fit_leg(leg, context, whole_or_nothing=whole_or_nothing)
         decisions.append(decision)
-        price_usd = context.reserve_price_usd(leg)
-        if decision.qty and price_usd is not None:
-            book = book.with_buy(leg.symbol, decision.qty * price_usd)
+        price_usd, risk_usd = context.reserve_price_usd(leg), context.risk_a_share_usd(leg)
+        if decision.qty and price_usd is not None and risk_usd is not None:
+            book = book.with_buy(leg.symbol, reserved_usd=decision.qty * price_usd, risk_usd=decision.qty * risk_usd)
     return tuple(decisions)
 
 

@@ -34,6 +34,13 @@ SECTIONS = {
 MIN_POSITION_VALUE = Place("compliance_config.yaml", "position_sizing.min_position_value")
 MAX_PRICE_DEVIATION = Place("compliance_config.yaml", "prices.max_price_deviation_fraction")
 PRICE_CUSHION = Place("compliance_config.yaml", "prices.price_cushion_fraction")
+MIN_PRICE = Place("compliance_config.yaml", "price_bounds.min_price")
+MAX_PRICE = Place("compliance_config.yaml", "price_bounds.max_price")
+MAX_ORDER_VALUE = Place("compliance_config.yaml", "orders.max_order_value")
+MAX_ORDER_QTY = Place("compliance_config.yaml", "orders.max_order_qty")
+MAX_PLAN_RISK = Place("compliance_config.yaml", "risk.max_plan_risk_fraction")
+ASSUMED_STOP = Place("compliance_config.yaml", "risk.assumed_stop_fraction")
+RESTRICTED = Place("compliance_config.yaml", "restricted.symbols")
 CASH_RESERVE = Place("compliance_config.yaml", "cash.cash_reserve")
 MAX_POSITIONS = Place("hard_constraints.yaml", "position_limits.max_positions_total")
 MAX_POSITION_FRACTION = Place("hard_constraints.yaml", "position_limits.max_position_fraction")
@@ -49,6 +56,13 @@ class Limits:
     min_position_value_usd: Decimal
     max_price_deviation_fraction: Decimal
     price_cushion_fraction: Decimal
+    min_price_usd: Decimal
+    max_price_usd: Decimal
+    max_order_value_usd: Decimal
+    max_order_qty: Decimal
+    max_plan_risk_fraction: Decimal
+    assumed_stop_fraction: Decimal
+    restricted: tuple[str, ...]
     cash_reserve_usd: Decimal
     max_positions_total: int
     max_position_fraction: Decimal
@@ -67,6 +81,13 @@ def limits_of(settings: object) -> Limits:
         min_position_value_usd=_value(settings, MIN_POSITION_VALUE, Decimal),
         max_price_deviation_fraction=_value(settings, MAX_PRICE_DEVIATION, Decimal),
         price_cushion_fraction=_value(settings, PRICE_CUSHION, Decimal),
+        min_price_usd=_value(settings, MIN_PRICE, Decimal),
+        max_price_usd=_value(settings, MAX_PRICE, Decimal),
+        max_order_value_usd=_value(settings, MAX_ORDER_VALUE, Decimal),
+        max_order_qty=_value(settings, MAX_ORDER_QTY, Decimal),
+        max_plan_risk_fraction=_value(settings, MAX_PLAN_RISK, Decimal),
+        assumed_stop_fraction=_value(settings, ASSUMED_STOP, Decimal),
+        restricted=_value(settings, RESTRICTED, tuple),
         cash_reserve_usd=_value(settings, CASH_RESERVE, Decimal),
         max_positions_total=_value(settings, MAX_POSITIONS, int),
         max_position_fraction=_value(settings, MAX_POSITION_FRACTION, Decimal),

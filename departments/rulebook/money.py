@@ -3,6 +3,9 @@
     proceeds   = sum over the run's SELL executions of qty x price
     spendable  = min(proceeds + max(cash_before, 0) - spent, cash_now - min(cash_before, 0))
                  - reservations of other open BUYs - cash_reserve                            (funding: proceeds)
+    spendable  = min(proceeds + cash_before - spent, cash_now)
+                 - reservations of other open BUYs - cash_reserve                            (funding: cash)
+    spendable  = the broker's buying power - cash_reserve                                    (funding: buying_power)
     reserved   = qty x max(ask, reference_price) x (1 + price_cushion_fraction)              (limit orders: qty x limit)
     money seen = cash_now + spent >= cash_before + proceeds - max($5, 5 bps of proceeds)
 
@@ -71,11 +74,19 @@ def money_seen(money: Money) -> bool:
 
 def reserve_price_usd(trade: Trade, quote: QuoteFacts | None, price_cushion_fraction: Decimal) -> Decimal | None:
     """What one share of a BUY reserves; None when a market order has no ask price to reckon with."""
+    price_usd = buy_price_usd(trade, quote)
+    if price_usd is None or trade.order_type is OrderType.LIMIT:
+        return price_usd
+    return price_usd * (1 + price_cushion_fraction)
+
+
+def buy_price_usd(trade: Trade, quote: QuoteFacts | None) -> Decimal | None:
+    """What one share of a BUY should cost: its limit, or the dearer of ask and reference price; None without an ask."""
     if trade.order_type is OrderType.LIMIT:
         return trade.limit_price_usd
     if quote is None or quote.ask_usd is None:
         return None
-    return max(quote.ask_usd, trade.reference_price_usd) * (1 + price_cushion_fraction)
+    return max(quote.ask_usd, trade.reference_price_usd)
 
 
 def plan_value_usd(trade: Trade) -> Decimal:

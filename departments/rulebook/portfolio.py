@@ -92,6 +92,7 @@ class Book:
         left_usd: What is still spendable; negative when even nothing is too much; None as above.
         symbols: What is held or being bought.
         symbol_usd: Value held and in flight by symbol; None where there is no price.
+        risk_usd: What the BUYs let in so far lose together if every stop is hit.
         unpriced: Orders in flight that can't be priced.
     """
 
@@ -100,20 +101,22 @@ class Book:
     left_usd: Decimal | None
     symbols: frozenset[str]
     symbol_usd: Mapping[str, Decimal | None]
+    risk_usd: Decimal = ZERO
     unpriced: tuple[str, ...] = ()
 
     def held_usd(self, symbol: str) -> Decimal | None:
         """What is held and in flight of a symbol; None where it has no price."""
         return self.symbol_usd.get(symbol, ZERO)
 
-    def with_buy(self, symbol: str, reserved_usd: Decimal) -> "Book":
-        """The book once a BUY is let in at its reserved value."""
+    def with_buy(self, symbol: str, *, reserved_usd: Decimal, risk_usd: Decimal) -> "Book":
+        """The book once a BUY is let in at its reserved value, with what it may lose."""
         held = self.held_usd(symbol)
         return replace(
             self,
             gross_usd=None if self.gross_usd is None else self.gross_usd + reserved_usd,
             left_usd=None if self.left_usd is None else self.left_usd - reserved_usd,
             symbols=self.symbols | {symbol},
+            risk_usd=self.risk_usd + risk_usd,
             symbol_usd={**self.symbol_usd, symbol: None if held is None else held + reserved_usd},
         )
 

@@ -1,24 +1,25 @@
-"""The rulebook: every rule on a leg, in one tuple, the rules on a plan as a whole, and what was broken before.
+"""The rulebook: every rule on a leg, in one tuple (the rules on a plan as a whole stand in `plan_rules.py`).
 
 No rule on size, price or money concerns a SELL: SELLs reduce risk. Missing data is a violation, never a pass.
 """
 
-from collections.abc import Callable
-from itertools import groupby
-
 from departments.rulebook import ceilings, facts
-from departments.rulebook.context import Context, Kind, Rule, fraction_of, plain
+from departments.rulebook.context import Context, Kind, Rule
 from departments.rulebook.limits import (
     ALLOW_FRACTIONAL,
     FUNDING,
     MAX_GROSS_EXPOSURE,
+    MAX_ORDER_QTY,
+    MAX_ORDER_VALUE,
+    MAX_PLAN_RISK,
     MAX_POSITION_FRACTION,
     MAX_POSITIONS,
+    MAX_PRICE,
     MAX_PRICE_DEVIATION,
     MIN_POSITION_VALUE,
-    Limits,
+    MIN_PRICE,
+    RESTRICTED,
 )
-from departments.rulebook.portfolio import View, held_gross_usd, position_usd
 from messages.plans import Trade
 from messages.reviews import Violation
 from messages.values import Side
@@ -26,7 +27,6 @@ from messages.values import Side
 BOTH = frozenset(Side)
 BUYS = frozenset({Side.BUY})
 SELLS = frozenset({Side.SELL})
-ACTIVE_ACCOUNT = "ACTIVE"
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -102,6 +102,37 @@ RULES: tuple[Rule, ...] = (
         protects_from="buying what is no longer what was approved: news, splits, bad data",
     ),
     Rule(
+        code="PRICE_BELOW_MIN",
+        check=facts.price_is_high_enough,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MIN_PRICE,
+        protects_from="penny stocks: wide spreads, thin books, full margin",
+    ),
+    Rule(
+        code="PRICE_ABOVE_MAX",
+        check=facts.price_is_low_enough,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_PRICE,
+        protects_from="bad data: a price no share of interest has",
+    ),
+    Rule(
+        code="STOP_NOT_BELOW_PRICE",
+        check=facts.stop_is_below_price,
+        kind=Kind.FACT,
+        sides=BUYS,
+        protects_from="an entry that its own stop sells at once",
+    ),
+    Rule(
+        code="SYMBOL_RESTRICTED",
+        check=facts.symbol_is_not_restricted,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=RESTRICTED,
+        protects_from="buying what the house may not or does not want to own",
+    ),
+    Rule(
         code="QUANTITY_NOT_WHOLE",
         check=ceilings.whole_shares,
         room=ceilings.lots_room,
@@ -109,6 +140,33 @@ RULES: tuple[Rule, ...] = (
         sides=BUYS,
         place=ALLOW_FRACTIONAL,
         protects_from="fractions that the house doesn't want or the broker refuses",
+    ),
+    Rule(
+        code="ORDER_QTY_ABOVE_MAX",
+        check=ceilings.order_qty_at_most,
+        room=ceilings.order_qty_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_ORDER_QTY,
+        protects_from="a slip of the finger in the quantity",
+    ),
+    Rule(
+        code="ORDER_VALUE_ABOVE_MAX",
+        check=ceilings.order_value_at_most,
+        room=ceilings.order_value_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_ORDER_VALUE,
+        protects_from="a slip of the finger in the price or quantity",
+    ),
+    Rule(
+        code="PLAN_RISK_ABOVE_MAX",
+        check=ceilings.plan_risk_at_most,
+        room=ceilings.plan_risk_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_PLAN_RISK,
+        protects_from="one bad day that hits every stop of the plan",
     ),
     Rule(
         code="POSITION_FRACTION_ABOVE_MAX",
@@ -161,130 +219,8 @@ FACTS = tuple(rule for rule in RULES if rule.kind is Kind.FACT)
 CEILINGS = tuple((rule, rule.room) for rule in RULES if rule.kind is Kind.CEILING and rule.room is not None)
 FLOORS = tuple(rule for rule in RULES if rule.kind is Kind.FLOOR)
 
-PlanCheck = Callable[[tuple[Trade, ...], View], tuple[Violation, ...]]
-
 
 def facts_against(leg: Trade, context: Context) -> tuple[Violation, ...]:
     """All facts that speak against a leg."""
     found = (rule.check(leg, context) for rule in FACTS if leg.side in rule.sides)
     return tuple(violation for violation in found if violation is not None)
-
-
-def account_is_active(trades: tuple[Trade, ...], view: View) -> tuple[Violation, ...]:  # noqa: ARG001 - one shape
-    """Refuse an account that the broker doesn't call active."""
-    status = view.account.status
-    if status == ACTIVE_ACCOUNT:
-        return ()
-    return (Violation(code="ACCOUNT_NOT_ACTIVE", leg=None, rule="account status", figure=status, limit=ACTIVE_ACCOUNT),)
-
-
-def account_is_not_blocked(trades: tuple[Trade, ...], view: View) -> tuple[Violation, ...]:  # noqa: ARG001 - one shape
-    """Refuse an account that is blocked or suspended, one reason each."""
-    account = view.account
-    blocks = {
-        "trading_blocked": account.trading_blocked,
-        "account_blocked": account.account_blocked,
-        "trade_suspended_by_user": account.trade_suspended_by_user,
-    }
-    return tuple(
-        Violation(code="ACCOUNT_BLOCKED", leg=None, rule="account free to trade", figure=name, limit="no block")
-        for name, blocked in blocks.items()
-        if blocked
-    )
-
-
-def one_leg_per_symbol_and_side(trades: tuple[Trade, ...], view: View) -> tuple[Violation, ...]:  # noqa: ARG001 - one shape
-    """Refuse two legs on one symbol and side, and two legs of one name: each could pass where their sum doesn't."""
-    by_symbol = _gathered(trades, lambda trade: f"{trade.side.value} {trade.symbol}")
-    by_name = _gathered(trades, lambda trade: f"leg {trade.leg}")
-    return tuple(
-        Violation(
-            code="LEG_DOUBLED",
-            leg=None,
-            rule=f"legs to {what}" if not what.startswith("leg ") else f"legs named {what.removeprefix('leg ')}",
-            figure=f"{len(legs)} ({', '.join(leg.leg for leg in legs)})",
-            limit="1",
-        )
-        for what, legs in (*by_symbol, *by_name)
-        if len(legs) > 1
-    )
-
-
-def no_opposite_legs(trades: tuple[Trade, ...], view: View) -> tuple[Violation, ...]:  # noqa: ARG001 - one shape
-    """Refuse to sell and buy one symbol in one plan."""
-    return tuple(
-        Violation(
-            code="LEGS_OPPOSITE",
-            leg=None,
-            rule=f"opposite legs on {symbol}",
-            figure=", ".join(f"{leg.side.value} {leg.leg}" for leg in legs),
-            limit="none",
-        )
-        for symbol, legs in _gathered(trades, lambda trade: trade.symbol)
-        if len({leg.side for leg in legs}) > 1
-    )
-
-
-PLAN_RULES: tuple[PlanCheck, ...] = (
-    account_is_active,
-    account_is_not_blocked,
-    one_leg_per_symbol_and_side,
-    no_opposite_legs,
-)
-"""Every rule on the plan as a whole; each violation rejects it."""
-
-
-def against_plan(trades: tuple[Trade, ...], view: View) -> tuple[Violation, ...]:
-    """All that speaks against the plan as a whole."""
-    return tuple(violation for rule in PLAN_RULES for violation in rule(trades, view))
-
-
-def breaches_before(trades: tuple[Trade, ...], view: View, limits: Limits) -> tuple[Violation, ...]:
-    """Limits broken by what is held before the plan: reported, no reason to refuse. Single positions: those bought."""
-    equity_usd = view.account.equity_usd
-    found: list[Violation] = []
-    if len(view.positions) > limits.max_positions_total:
-        found.append(
-            Violation(
-                code="POSITIONS_ABOVE_MAX",
-                leg=None,
-                rule="number of positions before the plan",
-                figure=str(len(view.positions)),
-                limit=str(limits.max_positions_total),
-                file=MAX_POSITIONS.file,
-                key=MAX_POSITIONS.key,
-            )
-        )
-    gross_usd = held_gross_usd(view)
-    if gross_usd > limits.max_gross_exposure_fraction * equity_usd:
-        found.append(
-            Violation(
-                code="GROSS_EXPOSURE_ABOVE_MAX",
-                leg=None,
-                rule="gross exposure before the plan as a fraction of equity",
-                figure=fraction_of(gross_usd, equity_usd),
-                limit=plain(limits.max_gross_exposure_fraction),
-                file=MAX_GROSS_EXPOSURE.file,
-                key=MAX_GROSS_EXPOSURE.key,
-            )
-        )
-    for leg in trades:
-        held = view.positions.get(leg.symbol)
-        held_usd = None if held is None or leg.side is Side.SELL else position_usd(held)
-        if held_usd is not None and held_usd > limits.max_position_fraction * equity_usd:
-            found.append(
-                Violation(
-                    code="POSITION_FRACTION_ABOVE_MAX",
-                    leg=leg.leg,
-                    rule=f"position in {leg.symbol} before the plan as a fraction of equity",
-                    figure=fraction_of(held_usd, equity_usd),
-                    limit=plain(limits.max_position_fraction),
-                    file=MAX_POSITION_FRACTION.file,
-                    key=MAX_POSITION_FRACTION.key,
-                )
-            )
-    return tuple(found)
-
-
-def _gathered(trades: tuple[Trade, ...], name: Callable[[Trade], str]) -> list[tuple[str, list[Trade]]]:
-    return [(what, list(legs)) for what, legs in groupby(sorted(trades, key=name), key=name)]

@@ -68,6 +68,7 @@ class Tight(Enum):
     POSITIONS = auto()
     GROSS = auto()
     FUNDING = auto()
+    RISK = auto()
     ALL = auto()
 
 
@@ -82,6 +83,7 @@ def rulebooks(draw, tight: Tight, owned: int) -> Settings:
             "position_sizing": {"min_position_value": draw(st.sampled_from([0, 100, 500]))},
             "prices": {"price_cushion_fraction": draw(st.sampled_from(["0.03", "0", "0.1"]))},
             "cash": {"cash_reserve": draw(st.sampled_from([0, 250]))},
+            "risk": {"max_plan_risk_fraction": near(Tight.RISK, st.sampled_from(["0.001", "0.003", "0.01"]), "5")},
         },
         hard_constraints={
             "position_limits": {
@@ -198,6 +200,13 @@ def reserve(leg: Trade, case: Case, look: Snapshot) -> Fraction | None:
     return max(exact(asks[0]), exact(leg.reference_price_usd)) * (1 + cushion)
 
 
+def price_of(leg: Trade, look: Snapshot) -> Fraction:
+    if leg.limit_price_usd is not None:
+        return exact(leg.limit_price_usd)
+    ask = next(one.ask_usd for one in look.quotes if one.symbol == leg.symbol)
+    return max(exact(ask), exact(leg.reference_price_usd))
+
+
 def reckon(case: Case, look: Snapshot, sells: list[Trade], figures: Money) -> Reckoning:
     cushion = exact(case.rules.compliance.prices.price_cushion_fraction)
     shares = {one.symbol: exact(one.qty) for one in look.positions}
@@ -268,6 +277,10 @@ def broken(case: Case, look: Snapshot, before: Reckoning, bought: list[tuple[Tra
             found.append(f"fraction {symbol}")
     if before.gross + total > exact(rules.exposure.max_gross_exposure_fraction) * equity:
         found.append("gross")
+    risk = case.rules.compliance.risk
+    lost = sum(qty * price_of(leg, look) * exact(risk.assumed_stop_fraction) for leg, qty in bought)
+    if lost > exact(risk.max_plan_risk_fraction) * equity:
+        found.append("risk")
     if total > before.spendable:
         found.append("funding")
     return found
@@ -421,6 +434,9 @@ SHOWN = {
         cash=10_000,
         limits={"exposure": {"max_gross_exposure_fraction": "0.12"}},
     ),
+    "the plan may lose 300 at its stops, 10 % below; both BUYs together lose 400": a_case(
+        (FIRST, SECOND), cash=10_000, compliance={"risk": {"max_plan_risk_fraction": "0.003"}}
+    ),
     "500 pay for 24 shares: 480, below the minimum": a_case((FIRST,), cash=500),
 }
 
@@ -468,7 +484,7 @@ def held_shares_forgotten(monkeypatch):
 
 
 def earlier_buys_forgotten(monkeypatch):
-    monkeypatch.setattr(portfolio.Book, "with_buy", lambda book, *_: book)
+    monkeypatch.setattr(portfolio.Book, "with_buy", lambda book, _, **__: book)
 
 
 def spent_twice(monkeypatch):
@@ -517,6 +533,17 @@ def exposure_of_buys_only(monkeypatch):
     monkeypatch.setattr(portfolio, "held_gross_usd", lambda _: Decimal(0))
 
 
+def risk_of_each_leg_alone(monkeypatch):
+    real = portfolio.Book.with_buy
+    monkeypatch.setattr(
+        portfolio.Book,
+        "with_buy",
+        lambda book, symbol, *, reserved_usd, risk_usd: real(
+            book, symbol, reserved_usd=reserved_usd, risk_usd=risk_usd * 0
+        ),
+    )
+
+
 def swap_ceiling(monkeypatch, code, check_, room):
     swapped = tuple(
         (replace(rule, check=check_, room=room), room) if rule.code == code else (rule, old)
@@ -556,6 +583,7 @@ def sells_cut(monkeypatch):
         minimum_judged_before_cutting,
         operations_by_file_order,
         exposure_of_buys_only,
+        risk_of_each_leg_alone,
         sells_cut,
     ],
 )

@@ -263,7 +263,14 @@ def test_amounts_of_many_digits_are_judged_exactly():
     dear = buy("B01", "DEAR", 1000, price, limit=price)
     exact = price * 1000
     below = exact - Decimal("1E-12")
-    rules = settings(hard_constraints={"position_limits": {"max_position_fraction": 2}})
+    rules = settings(
+        hard_constraints={"position_limits": {"max_position_fraction": 2}},
+        compliance={
+            "price_bounds": {"max_price": 10**9},
+            "orders": {"max_order_value": 10**12},
+            "risk": {"assumed_stop_fraction": 0},
+        },
+    )
 
     on = verdict_on(at_submission((dear,), snapshot([dear], equity=exact, cash=exact)), rules=rules)
     under = verdict_on(at_submission((dear,), snapshot([dear], equity=exact, cash=below)), rules=rules)

@@ -3,6 +3,7 @@
 With shipped settings a share at $20 reserves 20 x 1.03 = $20.60.
 """
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -269,3 +270,82 @@ def test_without_an_ask_price_no_ceiling_lets_anything_in():
         ceilings.position_fraction_at_most,
     ):
         assert rule(leg, judged).figure == "ask price missing"
+
+
+@pytest.mark.parametrize(("qty", "figure"), [("19999", None), ("20000", None), ("20001", "20001")])
+def test_an_order_of_too_many_shares_is_limited(qty, figure):
+    leg = shares(qty, "1")
+    judged = context(snapshot([leg], equity=1_000_000, cash=1_000_000))
+
+    violation = ceilings.order_qty_at_most(leg, judged)
+
+    assert ceilings.order_qty_room(leg, judged) == 20_000
+    assert (violation.figure if violation else None) == figure
+
+
+@pytest.mark.parametrize(
+    ("limit", "figure"), [("999.99", None), ("1000", None), ("1000.01", "100001")], ids=["inside", "on", "outside"]
+)
+def test_an_order_of_too_much_money_is_limited(limit, figure):
+    leg = shares("100", "1000", limit=limit)
+    judged = context(snapshot([leg], equity=10_000_000, cash=1_000_000))
+
+    violation = ceilings.order_value_at_most(leg, judged)
+
+    assert (violation.figure if violation else None) == figure
+    assert (ceilings.order_value_room(leg, judged) < 100) is (figure is not None)
+    if violation:
+        assert (violation.limit, violation.key) == ("100000", "orders.max_order_value")
+
+
+@pytest.mark.parametrize(
+    ("qty", "stop", "figure", "room"),
+    [
+        # equity 10,000: 1,500 may be lost; without a stop a tenth of 20 a share
+        ("749", None, None, "750"),
+        ("750", None, None, "750"),
+        ("751", None, "0.1502", "750"),
+        ("300", "15", None, "300"),
+        ("301", "15", "0.1505", "300"),
+        ("10", "19.99", None, "150000"),
+    ],
+)
+def test_what_the_plan_may_lose_at_its_stops_is_limited(qty, stop, figure, room):
+    leg = shares(qty, stop_loss_usd=None if stop is None else Decimal(stop))
+    judged = context(snapshot([leg], equity=10_000, cash=1_000_000))
+
+    violation = ceilings.plan_risk_at_most(leg, judged)
+
+    assert ceilings.plan_risk_room(leg, judged) == Decimal(room)
+    assert (violation.figure if violation else None) == figure
+    if violation:
+        assert (violation.limit, violation.key) == ("0.15", "risk.max_plan_risk_fraction")
+
+
+def test_the_loss_is_counted_from_the_dearer_of_ask_and_reference_price():
+    leg = shares("700", stop_loss_usd=Decimal(18))
+    judged = context(snapshot([leg], equity=10_000, cash=1_000_000, quotes=[quote("CVE", "20.50")]))
+
+    assert ceilings.plan_risk_at_most(leg, judged).figure == "0.175"
+
+
+def test_a_house_that_assumes_no_loss_lets_any_quantity_in_unless_too_much_is_at_risk_already():
+    leg = shares("700")
+    no_stop_assumed = settings(compliance={"risk": {"assumed_stop_fraction": 0}})
+    judged = context(snapshot([leg], equity=10_000, cash=1_000_000), rules=no_stop_assumed)
+    over = replace(judged, book=replace(judged.book, risk_usd=Decimal(1501)))
+
+    assert ceilings.plan_risk_room(leg, judged) is None
+    assert ceilings.plan_risk_at_most(leg, judged) is None
+    assert ceilings.plan_risk_room(leg, over) == 0
+    assert ceilings.plan_risk_at_most(leg, over).figure == "0.1501"
+
+
+def test_without_an_ask_price_neither_value_nor_risk_lets_anything_in():
+    leg = shares("1")
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, quotes=[quote("CVE", None)]))
+
+    assert ceilings.order_value_room(leg, judged) == 0
+    assert ceilings.plan_risk_room(leg, judged) == 0
+    assert ceilings.order_value_at_most(leg, judged).figure == "ask price missing"
+    assert ceilings.plan_risk_at_most(leg, judged).figure == "ask price missing"

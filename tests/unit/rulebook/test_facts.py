@@ -250,3 +250,57 @@ def test_the_minimum_is_the_configured_one():
 
     assert facts.position_value_at_least(leg, context(look)) is None
     assert facts.position_value_at_least(leg, context(look, rules=stricter)).limit == "980.01"
+
+
+@pytest.mark.parametrize(
+    ("price", "ask", "code"),
+    [
+        ("0.10", "0.10", None),
+        ("0.0999", "0.0999", "PRICE_BELOW_MIN"),
+        ("0.0999", "0.10", None),
+        ("10000", "10000", None),
+        ("10000", "10000.01", "PRICE_ABOVE_MAX"),
+        ("10000", "9999", None),
+        ("20", None, None),
+    ],
+)
+def test_a_buy_outside_the_price_bounds_is_refused(price, ask, code):
+    leg = buy("B01", "CVE", 100, price)
+    judged = context(snapshot([leg], **RICH, quotes=[quote("CVE", None, ask=ask)]))
+
+    found = [rule(leg, judged) for rule in (facts.price_is_high_enough, facts.price_is_low_enough)]
+
+    assert [violation.code for violation in found if violation] == ([] if code is None else [code])
+    assert all(violation.key.startswith("price_bounds.") for violation in found if violation)
+
+
+@pytest.mark.parametrize(
+    ("stop", "ask", "refused"),
+    [("19.99", "20", False), ("20", "20", True), ("20", "20.01", False), ("25", "20", True), (None, "20", False)],
+)
+def test_a_stop_that_the_price_has_passed_already_is_refused(stop, ask, refused):
+    leg = buy("B01", "CVE", 100, "20", stop_loss_usd=None if stop is None else Decimal(stop))
+    judged = context(snapshot([leg], **RICH, quotes=[quote("CVE", None, ask=ask)]))
+
+    violation = facts.stop_is_below_price(leg, judged)
+
+    assert (violation is not None) is refused
+
+
+def test_without_an_ask_price_bounds_and_stops_are_left_to_the_rule_that_misses_it():
+    leg = buy("B01", "CVE", 100, "20", stop_loss_usd=Decimal(30))
+    judged = context(snapshot([leg], **RICH, quotes=[quote("CVE", None)]))
+
+    assert facts.stop_is_below_price(leg, judged) is None
+    assert facts.price_is_known(leg, judged) is not None
+
+
+@pytest.mark.parametrize(("restricted", "refused"), [([], False), (["CV"], False), (["GME", "CVE"], True)])
+def test_a_restricted_symbol_is_not_bought(restricted, refused):
+    judged = context(snapshot([BUY], **RICH), rules=settings(compliance={"restricted": {"symbols": restricted}}))
+
+    violation = facts.symbol_is_not_restricted(BUY, judged)
+
+    assert (violation is not None) is refused
+    if violation:
+        assert (violation.figure, violation.key) == ("CVE", "restricted.symbols")

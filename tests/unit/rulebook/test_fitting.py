@@ -118,6 +118,7 @@ def test_every_ceiling_that_binds_is_told_and_the_lowest_counts():
             "drop",
             "0",
             [
+                "PLAN_RISK_ABOVE_MAX",
                 "POSITION_FRACTION_ABOVE_MAX",
                 "GROSS_EXPOSURE_ABOVE_MAX",
                 "FUNDING_EXCEEDED",

@@ -13,6 +13,13 @@ SHIPPED = {
     ("compliance_config.yaml", "position_sizing.min_position_value"): Decimal(500),
     ("compliance_config.yaml", "prices.max_price_deviation_fraction"): Decimal("0.10"),
     ("compliance_config.yaml", "prices.price_cushion_fraction"): Decimal("0.03"),
+    ("compliance_config.yaml", "price_bounds.min_price"): Decimal("0.10"),
+    ("compliance_config.yaml", "price_bounds.max_price"): Decimal(10_000),
+    ("compliance_config.yaml", "orders.max_order_value"): Decimal(100_000),
+    ("compliance_config.yaml", "orders.max_order_qty"): Decimal(20_000),
+    ("compliance_config.yaml", "risk.max_plan_risk_fraction"): Decimal("0.15"),
+    ("compliance_config.yaml", "risk.assumed_stop_fraction"): Decimal("0.10"),
+    ("compliance_config.yaml", "restricted.symbols"): (),
     ("compliance_config.yaml", "cash.cash_reserve"): Decimal(0),
     ("hard_constraints.yaml", "position_limits.max_positions_total"): 30,
     ("hard_constraints.yaml", "position_limits.max_position_fraction"): Decimal("0.08"),
@@ -42,6 +49,13 @@ def test_limits_are_the_shipped_figures():
         min_position_value_usd=Decimal(500),
         max_price_deviation_fraction=Decimal("0.10"),
         price_cushion_fraction=Decimal("0.03"),
+        min_price_usd=Decimal("0.10"),
+        max_price_usd=Decimal(10_000),
+        max_order_value_usd=Decimal(100_000),
+        max_order_qty=Decimal(20_000),
+        max_plan_risk_fraction=Decimal("0.15"),
+        assumed_stop_fraction=Decimal("0.10"),
+        restricted=(),
         cash_reserve_usd=Decimal(0),
         max_positions_total=30,
         max_position_fraction=Decimal("0.08"),
@@ -56,18 +70,22 @@ def test_each_limit_follows_its_own_key():
             compliance={
                 "position_sizing": {"min_position_value": 1},
                 "prices": {"max_price_deviation_fraction": 2, "price_cushion_fraction": 3},
-                "cash": {"cash_reserve": 4},
+                "price_bounds": {"min_price": 4, "max_price": 5},
+                "orders": {"max_order_value": 6, "max_order_qty": 7},
+                "risk": {"max_plan_risk_fraction": 8, "assumed_stop_fraction": 1},
+                "restricted": {"symbols": ["GME"]},
+                "cash": {"cash_reserve": 9},
             },
             hard_constraints={
-                "position_limits": {"max_positions_total": 5, "max_position_fraction": 6},
-                "exposure": {"max_gross_exposure_fraction": 7},
+                "position_limits": {"max_positions_total": 10, "max_position_fraction": 11},
+                "exposure": {"max_gross_exposure_fraction": 12},
             },
             operations={"allow_fractional": True},
         )
     )
 
     names = get_type_hints(limits.Limits)
-    assert [getattr(changed, name) for name in names] == [1, 2, 3, 4, 5, 6, 7, True]
+    assert [getattr(changed, name) for name in names] == [1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True]
 
 
 def test_settings_of_another_kind_are_no_limit():

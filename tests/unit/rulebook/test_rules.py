@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from departments.rulebook import ceilings, facts, rules
+from departments.rulebook import ceilings, facts, plan_rules, rules
 from departments.rulebook.context import Kind, fraction_of, plain
 from departments.rulebook.limits import limits_of
 from messages.snapshots import Snapshot, SnapshotPart
@@ -33,9 +33,11 @@ BAD_BUY = buy("B01", "BAD", "10.5", 20)
 BAD_SELL = sell("S01", "GONE", "0.0000000001", 20)
 NO_LIMIT = buy("B02", "LIM", 10, 20, order_type=OrderType.LIMIT)
 UNKNOWN = buy("B03", "NIL", 10, 20)
-FAR = buy("B04", "FAR", 1_000, 20)
+FAR = buy("B04", "FAR", 30_000, 20)
+CHEAP = buy("B05", "CHEAP", 10, "0.05", stop_loss_usd="0.06")
+DEAR = buy("B06", "DEAR", 1, 20_000)
 ALL_WRONG = snapshot(
-    [BAD_BUY, BAD_SELL, NO_LIMIT, FAR],
+    [BAD_BUY, BAD_SELL, NO_LIMIT, FAR, CHEAP, DEAR],
     equity=100,
     cash=0,
     positions=[held(f"H{n:02}", 1, 20) for n in range(30)],
@@ -47,11 +49,11 @@ ALL_WRONG = snapshot(
 
 def test_every_rule_can_be_broken_and_says_its_own_code_and_place():
     """Each leg breaks several rules; together they break all of them."""
-    judged = context(ALL_WRONG)
+    judged = context(ALL_WRONG, rules=settings(compliance={"restricted": {"symbols": ["CHEAP"]}}))
 
     found = {
         rule.code: violation
-        for leg in (BAD_BUY, BAD_SELL, NO_LIMIT, UNKNOWN, FAR)
+        for leg in (BAD_BUY, BAD_SELL, NO_LIMIT, UNKNOWN, FAR, CHEAP, DEAR)
         for rule in rules.RULES
         if leg.side in rule.sides and (violation := rule.check(leg, judged)) is not None
     }
@@ -124,7 +126,7 @@ def test_no_rule_on_size_price_or_money_concerns_a_sell():
 def test_an_account_that_may_not_trade_is_refused(facts_of_account, found):
     look = snapshot([], **RICH, **facts_of_account)
 
-    violations = rules.against_plan((), viewed(look))
+    violations = plan_rules.against_plan((), viewed(look))
 
     assert [(violation.code, violation.figure) for violation in violations] == found
 
@@ -144,7 +146,7 @@ def test_an_account_that_may_not_trade_is_refused(facts_of_account, found):
     ],
 )
 def test_legs_that_meet_on_one_symbol_are_refused(legs, found):
-    violations = rules.against_plan(tuple(legs), viewed(snapshot(legs, **RICH)))
+    violations = plan_rules.against_plan(tuple(legs), viewed(snapshot(legs, **RICH)))
 
     assert [(violation.code, violation.figure) for violation in violations] == found
 
@@ -189,7 +191,7 @@ def test_an_empty_look_names_all_it_lacks():
 def test_what_was_broken_before_is_reported(count, price, cash, found):
     look = snapshot([], equity=10_000, cash=cash, positions=[held(f"H{n:02}", 1, price) for n in range(count)])
 
-    breaches = rules.breaches_before((), viewed(look), LIMITS)
+    breaches = plan_rules.breaches_before((), viewed(look), LIMITS)
 
     assert [(breach.code, breach.leg, breach.figure) for breach in breaches] == found
     assert all(breach.file == "hard_constraints.yaml" and breach.key for breach in breaches)
@@ -200,7 +202,7 @@ def test_a_position_too_large_before_is_reported_where_the_plan_buys_more(price,
     legs = (buy("B01", "H00", 1, price), sell("S01", "H01", 1, 900))
     look = snapshot(legs, equity=10_000, cash=0, positions=[held("H00", 1, price), held("H01", 1, 900)])
 
-    breaches = rules.breaches_before(legs, viewed(look), LIMITS)
+    breaches = plan_rules.breaches_before(legs, viewed(look), LIMITS)
 
     assert [(breach.leg, breach.figure) for breach in breaches] == found
 

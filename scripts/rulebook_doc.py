@@ -1,0 +1,108 @@
+"""Writes docs/rulebook.md from the rules themselves and the shipped limits."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from departments.office.settings import Settings
+from departments.office.settings_loader import load_settings
+from departments.rulebook import money
+from departments.rulebook.context import Kind, Rule
+from departments.rulebook.limits import SECTIONS, Place
+from departments.rulebook.plan_rules import PLAN_RULES
+from departments.rulebook.rules import RULES
+from messages.values import Side
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TARGET = CHECKOUT / "docs" / "rulebook.md"
+EFFECTS = {
+    Kind.FACT: {Side.BUY: "BUY dropped", Side.SELL: "SELL: plan rejected"},
+    Kind.CEILING: {Side.BUY: "BUY cut to it"},
+    Kind.FLOOR: {Side.BUY: "BUY dropped"},
+}
+HEAD = """# The rulebook
+
+Made from `departments/rulebook/` and `config/` by `python -m scripts.rulebook_doc`; a test keeps it current.
+
+The same functions serve Compliance before the start, Operations at the gate and Compliance's recheck. BUYs are judged
+by priority (best score first, those without a score last, then file order) on the account after the SELLs, orders in
+flight included, at the value they reserve. No rule on size, price or money concerns a SELL. What a rule needs and does
+not find is a violation that says what is missing.
+
+`executive_config.yaml: on_violation` decides what becomes of a BUY that a rule speaks against: `cut` as below; `drop`
+drops what would be cut; `reject` rejects the plan before the start and drops at the gate, when the SELLs are done.
+
+What was broken before the plan (number of positions, gross exposure, positions the plan adds to) is reported and
+refuses nothing; no BUY may worsen it.
+"""
+
+
+def render(settings: Settings) -> str:
+    """The page.
+
+    Args:
+        settings: The shipped ones: their figures stand in the table.
+    """
+    legs = ["| code | rule | protects from | effect | limit | file: key | source |", "|---|---|---|---|---|---|---|"]
+    legs += [_row(rule, settings) for rule in RULES]
+    plans = ["| rule | source |", "|---|---|"]
+    plans += [f"| {_first_line(check)} | `{_source(check)}` |" for check in PLAN_RULES]
+    return "\n".join(
+        [
+            HEAD,
+            "## Rules on a leg\n",
+            *legs,
+            "\n## Rules on the plan as a whole: each rejects it\n",
+            *plans,
+            "\n## Money\n",
+            "```",
+            _formulas(),
+            "```",
+            "",
+        ]
+    )
+
+
+def _row(rule: Rule, settings: Settings) -> str:
+    effect = ", ".join(EFFECTS[rule.kind][side] for side in (Side.BUY, Side.SELL) if side in rule.sides)
+    if rule.place is None:
+        limit, where = "", ""
+    else:
+        limit, where = _shipped(settings, rule.place), f"`{rule.place.file}: {rule.place.key}`"
+    cells = (f"`{rule.code}`", _first_line(rule.check), rule.protects_from, effect, limit, where)
+    return f"| {' | '.join(cells)} | `{_source(rule.check)}` |"
+
+
+def _shipped(settings: Settings, place: Place) -> str:
+    found: Any = getattr(settings, SECTIONS[place.file])
+    for name in place.key.split("."):
+        found = getattr(found, name)
+    if isinstance(found, tuple):
+        return ", ".join(found) or "none"
+    return str(found).lower() if isinstance(found, bool) else str(found)
+
+
+def _first_line(check: Callable[..., Any]) -> str:
+    return (inspect.getdoc(check) or "").splitlines()[0]
+
+
+def _source(check: Callable[..., Any]) -> str:
+    return f"{check.__module__.rpartition('.')[2]}.py: {check.__name__}"
+
+
+def _formulas() -> str:
+    lines = (money.__doc__ or "").splitlines()
+    indented = [line.removeprefix("    ") for line in lines if line.startswith("    ")]
+    return "\n".join(indented)
+
+
+def main() -> None:
+    """Write the page."""
+    TARGET.write_text(render(load_settings(CHECKOUT / "config")), encoding="utf-8")
+    sys.stdout.write(f"wrote {TARGET}\n")
+
+
+if __name__ == "__main__":
+    main()
