@@ -512,10 +512,13 @@ class _Machine:
                     return self.hold(
                         phase, HoldReason.BROKER_UNAVAILABLE, "waited for the proof that the SELLs are done"
                     )
-                unanswered = any(leg.live and leg.submitted_at is None for leg in phase.run.sells)
+                unanswered = any(not leg.terminal and leg.submitted_at is None for leg in phase.run.sells)
                 return self.shortfall(phase, HoldReason.SELL_TIMEOUT) if unanswered else Step(phase)
-            case DeadlinePassed(deadline=Deadline.CANCEL_STUCK) if phase.canceling and phase.run.live:
-                return self.hold(phase, HoldReason.CANCEL_STUCK, f"no end to {_symbols(phase.run.live)}")
+            case DeadlinePassed(deadline=Deadline.CANCEL_STUCK) if phase.canceling:
+                stuck = [leg for leg in phase.run.sells if not leg.terminal]
+                return (
+                    self.hold(phase, HoldReason.CANCEL_STUCK, f"no end to {_symbols(stuck)}") if stuck else Step(phase)
+                )
             case _:
                 return Step(phase)
 

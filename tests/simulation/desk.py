@@ -52,6 +52,7 @@ class Desk:
         deliver: Callable[[Envelope], None],
         alive: Callable[[], bool],
         leaves: Callable[[Envelope, SubmitOrder], None],
+        very_late: set[str],
     ) -> None:
         self._mailroom = mailroom
         self._exchange = exchange
@@ -62,7 +63,9 @@ class Desk:
         self._deliver = deliver
         self._alive = alive
         self._leaves = leaves
+        self.very_late = very_late
         self._accepted: set[int] = set()
+        self._told: set[int] = set()
         self.barrier: Callable[[int], None] = mailroom.ensure_durable
 
     def submit(self, envelope: Envelope) -> None:
@@ -116,7 +119,11 @@ class Desk:
         if self._luck.strikes("post.lost_on_the_way"):
             self._later(TIMEOUT_S, lambda: self._answer(envelope, _unknown(call, "timeout")))
             return
-        way_s = self._luck.seconds(1, 6) if self._luck.strikes("post.slow") else self._luck.seconds(0.001, 0.02)
+        way_s = self._luck.seconds(1, 4) if self._luck.strikes("post.slow") else self._luck.seconds(0.001, 0.02)
+        if self._luck.strikes("post.very_late"):
+            way_s = self._luck.seconds(12, 45)
+            self.very_late.add(call.intent.client_order_id)
+            self._later(TIMEOUT_S, lambda: self._answer(envelope, _unknown(call, "timeout")))
         self._agenda.after(way_s, lambda: self._taken(envelope, call))
 
     def _taken(self, envelope: Envelope, call: SubmitOrder) -> None:
@@ -266,8 +273,10 @@ class Desk:
         self._agenda.after(seconds, lambda: what() if self._alive() else None)
 
     def _answer(self, envelope: Envelope, message: Message) -> None:
-        if not self._alive():
+        """Record what became of a call, and tell; only the first answer counts."""
+        if not self._alive() or envelope.seq in self._told:
             return
+        self._told.add(envelope.seq)
         sent = self._mailroom.record(
             handled=envelope,
             at=self._agenda.now(),

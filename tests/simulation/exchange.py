@@ -212,7 +212,7 @@ class Exchange:
             limit_usd=intent.limit_price_usd,
         )
         if self.luck.strikes("post.hidden"):
-            order.visible_at = self.clock_at() + timedelta(seconds=self.luck.seconds(0.5, 7))
+            order.visible_at = self.clock_at() + timedelta(seconds=self.luck.seconds(0.5, 5))
         return order
 
     def stranger(self, symbol: str, side: Side, qty: Decimal) -> Order:
@@ -464,6 +464,11 @@ class Exchange:
             self.shown_cash_lag_usd -= usd
 
         self.agenda.after(self.luck.seconds(0.2, 25), catch_up)
+
+    def bust(self, order: Order) -> None:
+        """Take an execution back; the order's own figures stay, as people must look anyway."""
+        at = self.clock_at()
+        self.on_frame(Frame("trade_bust", order.facts(), f"{order.order_id}-x1", order.filled_qty, None, at))
 
     def _end(self, order: Order, status: BrokerStatus, event: str) -> None:
         if order.live:

@@ -70,6 +70,7 @@ class Incarnation:
         luck: Luck,
         settings: Settings,
         leaves: Callable[[Envelope, SubmitOrder], None],
+        very_late: set[str],
     ) -> None:
         self.mailroom = mailroom
         self.agenda = agenda
@@ -90,6 +91,7 @@ class Incarnation:
             deliver=self.deliver_one,
             alive=lambda: self.alive,
             leaves=leaves,
+            very_late=very_late,
         )
 
     def start(self) -> None:

@@ -22,6 +22,7 @@ ODDS = {
     "post.lost_on_the_way": 0.2,
     "post.answer_lost": 0.25,
     "post.slow": 0.15,
+    "post.very_late": 0.05,
     "post.hidden": 0.25,
     "post.refused": 0.12,
     "post.resend_refused_otherwise": 0.5,
@@ -55,6 +56,7 @@ ODDS = {
     "market.closes": 0.003,
     "account.blocked": 0.002,
     "stranger": 0.003,
+    "bust": 0.003,
     # people
     "operator.halt": 0.004,
     "operator.halt_cancel": 0.002,
@@ -92,9 +94,9 @@ def drawn(seed: int) -> tuple[Plot, Seeded]:
         expires_in_s = rng.choice((86_400, 86_400, 86_400, 86_400, rng.uniform(0.2, 60)))
         approval = an_approval(plan, expires_at=NOW + timedelta(seconds=expires_in_s))
         submissions.append((rng.uniform(0, 3), a_submission(plan, approval)))
-        if rng.random() < 0.2:
-            submissions[-1] = (submissions[-1][0], submissions[-1][1])
     unusual = rng.random()
+    symbols = sorted(trade.symbol for plan in plans for trade in plan.trades)
+    dead = frozenset(rng.sample(symbols, 1)) if symbols and rng.random() < 0.05 else frozenset()
     return _around(
         tuple(submissions),
         cash_usd=Decimal(rng.choice((0, 1000, 5000, -3000, -20000))),
@@ -102,6 +104,7 @@ def drawn(seed: int) -> tuple[Plot, Seeded]:
         skew=timedelta(seconds=rng.choice((0, 0, 0.4, -45, 3600, -86_400 * 200))),
         trouble_s=rng.choice((5.0, 20.0, 60.0, 120.0)),
         eager=rng.random() < 0.1,
+        dead_assets=dead,
         opens_in_s=rng.uniform(1, 40) if unusual < 0.08 else None,
         closes_in_s=rng.uniform(2, 60) if 0.08 < unusual < 0.16 else None,
     ), luck

@@ -96,7 +96,8 @@ class Story:
         )
         self.mailroom = FakeMailroom(ACCOUNT)
         self.states: dict[int, Any] = {}
-        self.watchman = Watchman(self.exchange, self.mailroom, plot.settings)
+        self.very_late: set[str] = set()
+        self.watchman = Watchman(self.exchange, self.mailroom, plot.settings, very_late=self.very_late)
         self.firm: Incarnation | None = None
         self.crashes = 0
         self.words = 0
@@ -110,10 +111,8 @@ class Story:
     def play(self) -> "Story":
         """Play it to the end. Raises Broken, or whatever broke."""
         self._set_the_scene()
-        self._go_on(until=self.agenda.now() + timedelta(seconds=self.plot.trouble_s), or_all_ended=True)
+        self._go_on(until=self._in(self.plot.trouble_s), or_all_ended=True)
         self._calm_down()
-        self._go_on(until=self.agenda.now() + timedelta(seconds=BOUND_S), or_all_ended=True, or_settled=True)
-        self._ended_or_held()
         self._drain()
         self._compare_a_replay()
         self.watchman.close()
@@ -146,24 +145,32 @@ class Story:
         for run_id, phase in self.phases().items():
             behind = isinstance(phase, Queued) and run_id != self._active()
             fine = isinstance(phase, Ended | Held) or behind
+            if isinstance(phase, Held) and phase.reason is HoldReason.CANCEL_STUCK:
+                out = [leg for leg in phase.run.legs if leg.sent and not leg.terminal]
+                insist(
+                    out or any(leg.sendable for leg in phase.run.legs), "10 a stuck cancel has an order", phase=phase
+                )
             insist(fine, "10 every run ends or is held with a reason, in bounded time", run=run_id, phase=phase)
 
     def _drain(self) -> None:
         """The operator decides, run by run, until there is nothing left to decide."""
-        for attempt in range(12):
-            self._go_on(until=self.agenda.now() + timedelta(seconds=3), or_all_ended=True)
-            open_runs = [phase for phase in self.phases().values() if not isinstance(phase, Ended)]
-            if not open_runs and self._all_in():
-                break
-            mismatch = any(
-                isinstance(phase, Held) and phase.reason is HoldReason.VERIFICATION_MISMATCH for phase in open_runs
-            )
-            word = "release" if mismatch else ("release", "abort")[min(1, self.luck.choose(2) + attempt // 4)]
-            self.operator(word)
-            self.changed_at = self.agenda.now()
-            self._go_on(until=self.agenda.now() + timedelta(seconds=BOUND_S), or_all_ended=True, or_settled=True)
+        for attempt in range(14):
+            self._go_on(until=self._in(BOUND_S), or_all_ended=True, or_settled=True)
             self._ended_or_held()
-        self._go_on(until=self.agenda.now() + timedelta(seconds=3))
+            self._go_on(until=self._in(3))
+            if self._all_in() and self._over():
+                return
+            phases = self.phases().values()
+            mismatch = any(isinstance(one, Held) and one.reason is HoldReason.VERIFICATION_MISMATCH for one in phases)
+            if any(isinstance(one, Held) for one in phases):
+                self.operator(
+                    "release" if mismatch else ("release", "abort")[min(1, self.luck.choose(2) + attempt // 4)]
+                )
+            self.changed_at = self.agenda.now()
+        insist(False, "10 every run ends once people decide", phases=self.phases())
+
+    def _in(self, seconds: float) -> datetime:
+        return self.agenda.now() + timedelta(seconds=seconds)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
@@ -237,10 +244,14 @@ class Story:
             self._note("market closes")
             exchange.close_market(luck.seconds(5, 40))
         if luck.strikes("account.blocked"):
-            exchange.blocked = True
+            exchange.blocked = self.watchman.was_blocked = True
             self.agenda.after(luck.seconds(1, 30), lambda: setattr(exchange, "blocked", False))
         if luck.strikes("stranger"):
             self._stranger()
+        if luck.strikes("bust"):
+            filled = [order for order in exchange.orders.values() if order.filled_qty]
+            if filled:
+                exchange.bust(filled[luck.choose(len(filled))])
 
     def _stranger(self) -> None:
         self.watchman.strangers = True
@@ -269,6 +280,7 @@ class Story:
             luck=self.luck,
             settings=self.plot.settings,
             leaves=self._leaves,
+            very_late=self.very_late,
         )
         self.firm = firm
         firm.start()

@@ -5,13 +5,13 @@ exchange, whether trading is halted from the letters that were handed in. Number
 invariants in docs/architecture.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from departments.executive.phases import Ended, Held, HoldReason, Phase
+from departments.executive.phases import LIFTS_BY_ITSELF, Ended, Held, HoldReason, Outcome, Phase, Stopping, Verifying
 from departments.office.settings import Settings
 from messages.broker import SubmitOrder
 from messages.control import AbortRun, HaltTrading, ReleaseRun, ResumeTrading
@@ -35,6 +35,16 @@ TRUTH_OF = {
 }
 
 
+def _waits_for_a_person(phase: Phase) -> frozenset[HoldReason]:
+    """What the run is held for that no fact and no other word can lift."""
+    reasons = set()
+    while isinstance(phase, Held):
+        if phase.reason not in LIFTS_BY_ITSELF and phase.reason is not HoldReason.HALTED:
+            reasons.add(phase.reason)
+        phase = phase.resume_to
+    return frozenset(reasons)
+
+
 class Broken(AssertionError):
     """An invariant does not hold."""
 
@@ -52,14 +62,15 @@ class Watchman:
 
     Attributes:
         strangers: Others trade on the account, so its money is not only ours.
-        very_late: A POST may arrive long after it was given up.
+        very_late: Names of orders whose POST arrived long after it had been given up.
     """
 
     exchange: Exchange
     mailroom: FakeMailroom
     settings: Settings
     strangers: bool = False
-    very_late: bool = False
+    was_blocked: bool = False
+    very_late: Container[str] = frozenset()
     submissions: dict[RunId, SubmitPlan] = field(default_factory=dict)
     words: list[Message] = field(default_factory=list)
     posts: dict[str, list[tuple[datetime, OrderIntent]]] = field(default_factory=dict)
@@ -68,6 +79,7 @@ class Watchman:
     filled_before: dict[tuple[RunId, LegId], Decimal] = field(default_factory=dict)
     qty_before: dict[tuple[RunId, LegId], Decimal] = field(default_factory=dict)
     ended: dict[RunId, Ended] = field(default_factory=dict)
+    person: dict[RunId, frozenset[HoldReason]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cash_at_start_usd = self.exchange.cash_usd
@@ -198,12 +210,14 @@ class Watchman:
         """What was not durable is forgotten: views may be older again."""
         self.filled_before.clear()
         self.qty_before.clear()
+        self.person.clear()
 
     def look(self, runs: Mapping[RunId, Phase]) -> None:
         """Hold the CEO's view of every run against the exchange's books."""
         for run_id, phase in runs.items():
             if isinstance(phase, Ended):
                 self.ended.setdefault(run_id, phase)
+            self._decided(run_id, phase)
             held = phase
             while isinstance(held, Held):
                 insist(held.reason not in NEVER, "no bug of ours holds a run", reason=held.reason, detail=held.detail)
@@ -217,6 +231,13 @@ class Watchman:
             insist(
                 self.exchange.cash_usd >= floor, "5 a margin debt never grows", cash=self.exchange.cash_usd, floor=floor
             )
+
+    def _decided(self, run_id: RunId, phase: Phase) -> None:
+        """What waits for a person goes on by a person's word only."""
+        before, self.person[run_id] = self.person.get(run_id, frozenset()), _waits_for_a_person(phase)
+        stops = isinstance(phase, Stopping | Verifying) and phase.outcome in {Outcome.ABORTED, Outcome.EXPIRED}
+        if before - self.person[run_id] and not (stops or isinstance(phase, Ended)):
+            insist(self.said(ReleaseRun, run_id), "a person's hold needs a person's word", was=before, phase=phase)
 
     def _leg(self, run_id: RunId, leg: Any) -> None:
         key = (run_id, leg.leg)
@@ -252,6 +273,7 @@ class Watchman:
             ended = self.ended.get(run_id)
             insist(ended is not None, "10 every run ends", run=run_id)
             assert ended is not None
+            self._rejected_for_a_reason(submission, ended)
             known = {leg.leg: leg for leg in ended.run.legs}
             for trade in submission.plan.trades:
                 leg = known[trade.leg]
@@ -261,9 +283,27 @@ class Watchman:
                     continue
                 insist(truth.filled_qty <= trade.qty, "5 never more than approved", truth=truth)
                 if leg.absent or leg.order is None:
-                    insist(self.very_late, "3 an order is not given up while it is there", leg=leg, truth=truth)
+                    insist(
+                        truth.client_order_id in self.very_late,
+                        "3 an order is not given up while it is there",
+                        leg=leg,
+                        truth=truth,
+                    )
                     continue
                 insist(not truth.live, "an ended run has nothing open", leg=leg, truth=truth)
                 insist(leg.filled_qty == truth.filled_qty, "the view is the truth", leg=leg, truth=truth)
         for symbol, held in self.exchange.holdings.items():
             insist(held.qty >= 0, "5 sold no more than held", symbol=symbol, qty=held.qty)
+
+    def _rejected_for_a_reason(self, submission: SubmitPlan, ended: Ended) -> None:
+        """Invariant 11: what is held, free, tradable and approved is sold, whatever its size."""
+        if ended.outcome is not Outcome.REJECTED:
+            return
+        sells = self._sells(submission)
+        dead = any(trade.symbol in self.exchange.dead_assets for trade in sells)
+        expired = (ended.reason or "").startswith("the approval expired")
+        insist(
+            dead or expired or self.strangers or self.was_blocked,
+            "11 no sizing rule blocks a SELL",
+            reason=ended.reason,
+        )
