@@ -9,6 +9,7 @@ that change something the difference between "certainly not taken" and "nobody k
 | all others        | `BrokerUnavailable`, `KeysRefused`, `BrokerRefused`   | -                |
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -161,8 +162,12 @@ class Broker(Protocol):
     def rate_seen(self) -> RateSeen | None:
         """What the last answer said about the limit; None where it said nothing or there was none."""
 
-    def submit(self, intent: OrderIntent) -> OrderFacts:
+    def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
         """POST one order.
+
+        Args:
+            intent: The order.
+            departed: Called once the request has left whole, before its answer is waited for. May not raise.
 
         Raises:
             BrokerUnavailable: Not taken, and nothing said about the order (429, no connection).

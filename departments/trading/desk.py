@@ -5,8 +5,11 @@ what came of it is recorded before anybody hears of it. A call that was out when
 never made again by the desk. Reads are simply asked.
 
 The order in which calls leave: cancels, SELLs, the reads that prove, BUYs, other reads; all within the limits
-(`pacing.py`). A 429, or a broker that can't be reached, is no answer: nothing was taken, so the same call waits and
-goes again, through the door again; for an order the door's `intent_ttl_s` ends that.
+(`pacing.py`). Orders of one side leave in the order in which they were written, one on the heels of the other: the next
+goes through the door as soon as the one before has left whole; answers are waited for side by side.
+
+A 429, or a broker that can't be reached, is no answer: nothing was taken, so the same call waits and goes again - an
+order through the door again, whose `intent_ttl_s` ends that.
 """
 
 import sys
@@ -175,7 +178,23 @@ class BrokerDesk:
             self._on_failure(error)
 
     def _submit(self, envelope: Envelope, call: mail.SubmitOrder, broker: Broker, job: Job) -> None:
-        self._mailroom.ensure_durable(envelope.seq)
+        gone = job.gone or threading.Event()
+        try:
+            self._mailroom.ensure_durable(envelope.seq)
+            if job.before is not None:  # an order stuck on its way may hold the next one up, but not for long
+                job.before.wait(self._trading.connect_timeout_s + _CLOSING_SLACK_S)
+            self._send(envelope, call, broker, job, gone.set)
+        finally:
+            gone.set()
+
+    def _send(
+        self,
+        envelope: Envelope,
+        call: mail.SubmitOrder,
+        broker: Broker,
+        job: Job,
+        departed: Callable[[], None],
+    ) -> None:
         refusal = judge(
             self._mailroom.door(run_id=call.run_id, call_seq=envelope.seq),
             call,
@@ -197,7 +216,7 @@ class BrokerDesk:
             self._answer(envelope, closed)
             return
         try:
-            order = self._turns.ask(job, broker, lambda client: client.submit(intent))
+            order = self._turns.ask(job, broker, lambda client: client.submit(intent, departed))
         except BrokerUnavailable as error:
             self._later(job, error)
         except KeysRefused as error:

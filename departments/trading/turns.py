@@ -10,6 +10,7 @@ from departments.trading.broker import Broker, BrokerError, BrokerRefused, RateL
 from departments.trading.pacing import Kind, Pacer
 
 AnswerT = TypeVar("AnswerT")
+_ORDERS = frozenset({Kind.SELL, Kind.BUY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Job:
         number: Among equals the older goes first.
         market_data: Counts against the limit of market data requests.
         tries: How often it went back into the queue.
+        gone: Orders only: set once this one has left, or won't.
+        before: Orders only: `gone` of the order that was handed out just before; None for the first.
     """
 
     kind: Kind
@@ -45,6 +48,8 @@ class Job:
     work: Callable[[Broker, "Job"], None] = field(compare=False)
     market_data: bool = field(compare=False, default=False)
     tries: int = field(compare=False, default=0)
+    gone: threading.Event | None = field(compare=False, default=None)
+    before: threading.Event | None = field(compare=False, default=None)
 
 
 class Turns:
@@ -63,6 +68,7 @@ class Turns:
         self._later: list[tuple[float, Job]] = []
         self._count = 0
         self._short_of_slots = 0
+        self._last_gone: threading.Event | None = None
         self._closed = False
         self._failures = 0
         self._last_failure: str | None = None
@@ -95,6 +101,7 @@ class Turns:
                     slot_s = self._pacers[job.market_data].next_slot(now_s, job.kind)
                     if slot_s <= 0:
                         self._pacers[job.market_data].take(now_s, job.kind)
+                        self._line_up(job)
                         return heapq.heappop(self._ready[job.market_data])
                     wait_s = slot_s if wait_s is None else min(wait_s, slot_s)
                 self._wait(wait_s, for_slot=bool(heads))
@@ -166,6 +173,12 @@ class Turns:
                 self._failures += 1
                 self._last_failure = str(error)
             self._slots_changed()
+
+    def _line_up(self, job: Job) -> None:
+        """Let an order know which one it follows."""
+        if job.kind in _ORDERS:
+            job.before, job.gone = self._last_gone, threading.Event()
+            self._last_gone = job.gone
 
     def _wait(self, wait_s: float | None, *, for_slot: bool) -> None:
         self._short_of_slots += for_slot

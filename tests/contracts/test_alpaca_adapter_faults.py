@@ -5,6 +5,7 @@ import select
 import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -58,6 +59,10 @@ def an_intent(**changes) -> OrderIntent:
     return OrderIntent(**(fields | changes))
 
 
+def nobody() -> None:
+    """Care not when it leaves."""
+
+
 def refusal(code, message):
     return {"code": code, "message": message}
 
@@ -96,7 +101,7 @@ def refusal(code, message):
 def test_a_post_without_an_answer_that_can_be_trusted_is_unknown_and_sent_once(answer):
     with Wire(answer, default=send(200, NEW_ORDER)) as wire:
         with pytest.raises(OutcomeUnknown) as caught:
-            a_broker(wire.url).submit(an_intent())
+            a_broker(wire.url).submit(an_intent(), nobody)
 
         assert [asked.method for asked in wire.asked] == ["POST"]
         assert "\n" not in caught.value.why
@@ -106,7 +111,7 @@ def test_a_post_without_an_answer_that_can_be_trusted_is_unknown_and_sent_once(a
 def test_a_post_that_is_never_answered_is_unknown_after_the_timeout(answer):
     with Wire(answer) as wire:
         with pytest.raises(OutcomeUnknown, match="timeout"):
-            a_broker(wire.url, read_timeout_s=0.3).submit(an_intent())
+            a_broker(wire.url, read_timeout_s=0.3).submit(an_intent(), nobody)
 
         assert len(wire.asked) == 1
 
@@ -116,7 +121,7 @@ def test_a_504_is_not_retried_by_the_sdk():
     with Wire(send(504, HTML), default=send(200, NEW_ORDER)) as wire:
         broker = a_broker(wire.url)
         with pytest.raises(OutcomeUnknown):
-            broker.submit(an_intent())
+            broker.submit(an_intent(), nobody)
 
         assert [asked.path for asked in wire.asked] == ["/v2/orders"]
         assert broker._client._retry == 0
@@ -128,7 +133,7 @@ def test_the_planted_fault_an_sdk_left_as_it_is_sends_twice():
         broker = a_broker(wire.url)
         broker._client._retry, broker._client._retry_codes, broker._client._retry_wait = 3, [504], 0
 
-        broker.submit(an_intent())
+        broker.submit(an_intent(), nobody)
 
         assert len(wire.asked) == 2
 
@@ -141,7 +146,7 @@ def test_a_post_that_finds_no_server_never_left():
         taken.bind(("127.0.0.1", 0))
 
         with pytest.raises(BrokerUnavailable) as caught:
-            a_broker(f"http://127.0.0.1:{taken.getsockname()[1]}").submit(an_intent())
+            a_broker(f"http://127.0.0.1:{taken.getsockname()[1]}").submit(an_intent(), nobody)
 
     assert not isinstance(caught.value, RateLimited)
 
@@ -163,7 +168,7 @@ def test_a_post_that_finds_no_server_never_left():
 def test_a_429_was_not_taken_and_says_when_to_come_again(headers, retry_after_s, body):
     with Wire(send(429, body, **headers)) as wire:
         with pytest.raises(RateLimited) as caught:
-            a_broker(wire.url).submit(an_intent())
+            a_broker(wire.url).submit(an_intent(), nobody)
 
         assert caught.value.retry_after_s == retry_after_s
         assert len(wire.asked) == 1
@@ -176,7 +181,7 @@ def test_a_429_was_not_taken_and_says_when_to_come_again(headers, retry_after_s,
 def test_refused_keys_are_told_from_refused_orders(status, body):
     with Wire(default=send(status, body)) as wire:
         broker = a_broker(wire.url)
-        for call in (lambda: broker.submit(an_intent()), broker.account, broker.clock):
+        for call in (lambda: broker.submit(an_intent(), nobody), broker.account, broker.clock):
             with pytest.raises(KeysRefused) as caught:
                 call()
             assert caught.value.status_code == status
@@ -194,7 +199,7 @@ def test_refused_keys_are_told_from_refused_orders(status, body):
 )
 def test_a_refusal_keeps_alpacas_words(status, code, message):
     with Wire(send(status, refusal(code, message))) as wire, pytest.raises(BrokerRefused) as caught:
-        a_broker(wire.url).submit(an_intent())
+        a_broker(wire.url).submit(an_intent(), nobody)
 
     assert (caught.value.status_code, caught.value.code, caught.value.message) == (status, code, message)
     assert not caught.value.says_id_is_taken
@@ -204,21 +209,21 @@ def test_a_refusal_keeps_alpacas_words(status, code, message):
 def test_an_id_that_is_there_already_is_known_by_its_words(code):
     with Wire(send(422, refusal(code, "client_order_id must be unique"))) as wire:
         with pytest.raises(BrokerRefused) as caught:
-            a_broker(wire.url).submit(an_intent())
+            a_broker(wire.url).submit(an_intent(), nobody)
 
         assert caught.value.says_id_is_taken
 
 
 def test_a_refusal_without_a_code_is_a_refusal():
     with Wire(send(422, {"message": "no"})) as wire, pytest.raises(BrokerRefused) as caught:
-        a_broker(wire.url).submit(an_intent())
+        a_broker(wire.url).submit(an_intent(), nobody)
 
     assert (caught.value.code, caught.value.message) == (None, "no")
 
 
 def test_long_words_are_cut():
     with Wire(send(422, refusal(1, "x" * 5000))) as wire, pytest.raises(BrokerRefused) as caught:
-        a_broker(wire.url).submit(an_intent())
+        a_broker(wire.url).submit(an_intent(), nobody)
 
     assert len(caught.value.message) == 500
 
@@ -228,7 +233,7 @@ def test_long_words_are_cut():
 
 def test_an_order_leaves_digit_by_digit():
     with Wire(send(200, NEW_ORDER)) as wire:
-        order = a_broker(wire.url).submit(an_intent(qty=Decimal("0.1") + Decimal("0.2")))
+        order = a_broker(wire.url).submit(an_intent(qty=Decimal("0.1") + Decimal("0.2")), nobody)
 
         assert order.symbol == "CTVA"
         assert wire.asked[0].json == {
@@ -295,6 +300,22 @@ def test_no_number_changes_on_its_way_out(number):
     assert "E" not in text
 
 
+def test_a_post_has_left_before_its_answer_comes_and_only_a_post_tells():
+    left = threading.Event()
+
+    def answer_once_it_left(handler):
+        assert left.wait(10.0)
+        send(200, NEW_ORDER)(handler)
+
+    with Wire(answer_once_it_left, default=send(200, a_clock())) as wire:
+        broker = a_broker(wire.url)
+        broker.submit(an_intent(), left.set)
+        left.clear()
+        broker.clock()
+
+        assert not left.is_set()
+
+
 def test_calls_reuse_one_connection():
     with Wire(default=send(200, a_clock())) as wire:
         broker = a_broker(wire.url)
@@ -315,7 +336,7 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_nothing():
         idle = broker._session._pools[wire.url].pool.queue[-1].sock
         assert select.select([idle], [], [], 10.0)[0]  # the server's goodbye is here
 
-        assert broker.submit(an_intent()).symbol == "CTVA"
+        assert broker.submit(an_intent(), nobody).symbol == "CTVA"
         assert len(wire.asked) == 2
 
 
@@ -504,7 +525,7 @@ def test_no_answer_whatsoever_escapes_our_few_errors(status, body):
     with Wire(default=send(status, b"" if status in {204, 304} else body)) as wire:
         broker = a_broker(wire.url)
         with pytest.raises(known):
-            broker.submit(an_intent())
+            broker.submit(an_intent(), nobody)
         with pytest.raises(known):
             broker.account()
         assert len(wire.asked) == 2

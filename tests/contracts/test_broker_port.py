@@ -86,6 +86,10 @@ def an_intent(leg: str, symbol: str, side: Side, qty: Any, **more: Any) -> Order
     )
 
 
+def nobody() -> None:
+    """Care not when it leaves."""
+
+
 def settled(broker: Broker, client_order_id) -> OrderFacts:
     """Look until the order is filled; every look is a request."""
     for _ in range(150):
@@ -98,7 +102,7 @@ def settled(broker: Broker, client_order_id) -> OrderFacts:
 def test_an_order_that_fills_is_seen_by_every_call(venue):
     intent = an_intent("S01", "CTVA", Side.SELL, 190)
 
-    posted = venue.broker.submit(intent)
+    posted = venue.broker.submit(intent, nobody)
     order = settled(venue.broker, intent.client_order_id)
 
     assert (posted.symbol, posted.side, posted.qty) == ("CTVA", Side.SELL, Decimal(190))
@@ -111,19 +115,29 @@ def test_an_order_that_fills_is_seen_by_every_call(venue):
     assert venue.broker.account().cash_usd == Decimal("1000.50") + 190 * order.filled_avg_price_usd
 
 
+def test_a_post_tells_when_it_has_left(venue):
+    left = []
+
+    venue.broker.submit(an_intent("S01", "CTVA", Side.SELL, 1), lambda: left.append("one"))
+    with pytest.raises(BrokerRefused):
+        venue.broker.submit(an_intent("S01", "CTVA", Side.SELL, 1), lambda: left.append("another"))
+
+    assert left == ["one", "another"]
+
+
 def test_the_same_id_twice_is_refused_by_its_words(venue):
     intent = an_intent("S01", "CTVA", Side.SELL, 1)
-    venue.broker.submit(intent)
+    venue.broker.submit(intent, nobody)
 
     with pytest.raises(BrokerRefused) as caught:
-        venue.broker.submit(intent)
+        venue.broker.submit(intent, nobody)
 
     assert caught.value.says_id_is_taken
 
 
 def test_selling_what_is_not_there_is_refused(venue):
     with pytest.raises(BrokerRefused) as caught:
-        venue.broker.submit(an_intent("S01", "CTVA", Side.SELL, 191))
+        venue.broker.submit(an_intent("S01", "CTVA", Side.SELL, 191), nobody)
 
     assert (caught.value.status_code, caught.value.code) == (403, 40310000)
     assert "insufficient qty" in caught.value.message
@@ -131,7 +145,7 @@ def test_selling_what_is_not_there_is_refused(venue):
 
 def test_an_unknown_symbol_is_refused(venue):
     with pytest.raises(BrokerRefused) as caught:
-        venue.broker.submit(an_intent("B01", "NOPE", Side.BUY, 1))
+        venue.broker.submit(an_intent("B01", "NOPE", Side.BUY, 1), nobody)
 
     assert caught.value.status_code == 422
 
@@ -139,7 +153,7 @@ def test_an_unknown_symbol_is_refused(venue):
 def test_a_live_order_is_listed_as_open_and_can_be_canceled_once(venue):
     venue.hold_fills()
     intent = an_intent("S01", "CTVA", Side.SELL, 190)
-    order = venue.broker.submit(intent)
+    order = venue.broker.submit(intent, nobody)
 
     live = venue.broker.orders(OrdersQuery(listing=Listing.OPEN)).orders
     first = venue.broker.cancel(order.order_id)
@@ -162,7 +176,7 @@ def test_what_is_not_there_is_missing(venue):
 
 def test_after_is_exclusive_and_pages_join_without_a_gap(venue):
     venue.hold_fills()
-    sent = [venue.broker.submit(an_intent(f"S{n:02}", "CTVA", Side.SELL, 1)) for n in range(1, 6)]
+    sent = [venue.broker.submit(an_intent(f"S{n:02}", "CTVA", Side.SELL, 1), nobody) for n in range(1, 6)]
     third = venue.broker.order_by_client_id(sent[2].client_order_id)
     assert third is not None
 
@@ -206,7 +220,7 @@ def test_a_bracket_shows_its_legs_under_their_parent():
             take_profit_usd=Decimal("1.50"),
         )
 
-        posted = broker.submit(intent)
+        posted = broker.submit(intent, nobody)
         (listed,) = broker.orders(OrdersQuery(listing=Listing.OPEN)).orders
 
         assert len(posted.legs) == 2
@@ -237,7 +251,7 @@ def test_the_stream_tells_what_rest_shows():
             with came:
                 assert came.wait_for(lambda: stream.seen().listening, LIMIT_S)
             intent = an_intent("S01", "CTVA", Side.SELL, 190)
-            broker.submit(intent)
+            broker.submit(intent, nobody)
             with came:
                 assert came.wait_for(lambda: any(one.event == "fill" for one in told), LIMIT_S)
             shown = broker.order_by_client_id(intent.client_order_id)
@@ -259,7 +273,7 @@ def test_a_fault_at_the_local_alpaca_is_unknown_and_one_post(action):
         intent = an_intent("S01", "CTVA", Side.SELL, 190)
 
         with pytest.raises(OutcomeUnknown, match=r"504|lost"):
-            broker.submit(intent)
+            broker.submit(intent, nobody)
 
         posts = [one for one in paper.requests() if one["method"] == "POST" and one["path"] == "/v2/orders"]
         found = broker.order_by_client_id(intent.client_order_id)

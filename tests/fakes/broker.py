@@ -153,8 +153,8 @@ class FakeBroker(Broker):
     def rate_seen(self) -> RateSeen | None:
         return self.exchange.rate_seen
 
-    def submit(self, intent: OrderIntent) -> OrderFacts:
-        return self._call("submit", intent, lambda: self._submit(intent))
+    def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
+        return self._call("submit", intent, lambda: self._submit(intent), departed)
 
     def cancel(self, order_id: OrderId) -> CancelReply:
         return self._call("cancel", order_id, lambda: self._cancel(order_id))
@@ -187,11 +187,14 @@ class FakeBroker(Broker):
     def close(self) -> None:
         self.closed = True
 
-    def _call(self, name: str, about: Any, effect: Callable[[], Any]) -> Any:
+    def _call(
+        self, name: str, about: Any, effect: Callable[[], Any], departed: Callable[[], None] = lambda: None
+    ) -> Any:
         exchange = self.exchange
         with exchange.lock:
             exchange.calls.append((name, about))
             failure = exchange.planned[name].popleft() if exchange.planned[name] else None
+        departed()
         exchange.before(name, about)
         with exchange.lock:
             if failure is not None and not failure.taken:

@@ -7,14 +7,16 @@ Source: alpaca-py 0.44.0, alpaca/common/rest.py (`_one_request`).
 
 import json as jsonlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import certifi
 import requests
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -83,6 +85,34 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"expected a number, was {word}")
 
 
+class _Plain(HTTPConnection):
+    """A connection that tells when a request has left whole and only the answer is waited for."""
+
+    def __init__(self, *args: Any, departed: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._departed = departed
+
+    def getresponse(self) -> Any:
+        self._departed()
+        return super().getresponse()
+
+
+class _Secure(HTTPSConnection):
+    """As `_Plain`, over TLS."""
+
+    def __init__(self, *args: Any, departed: Callable[[], None], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._departed = departed
+
+    def getresponse(self) -> Any:
+        self._departed()
+        return super().getresponse()
+
+
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class LightSession:
     """One keep-alive connection a host, timeouts on connect, on silence and on the whole, no retry, no redirect.
 
@@ -91,6 +121,10 @@ class LightSession:
     Args:
         connect_timeout_s: For name, TCP and TLS.
         read_timeout_s: Longest silence, and longest time for the body.
+
+    Attributes:
+        departed: Called when a request has left whole; whoever sets it takes it back.
+        last_headers: Of the last answer; empty where there was none.
     """
 
     def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
@@ -98,6 +132,7 @@ class LightSession:
         self._read_timeout_s = read_timeout_s
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
         self.last_headers: Mapping[str, str] = {}
+        self.departed: Callable[[], None] = _nobody
 
     def request(
         self,
@@ -146,8 +181,13 @@ class LightSession:
         if pool is None:
             trust = {"ca_certs": certifi.where()} if origin.startswith("https:") else {}
             pool = urllib3.connection_from_url(origin, maxsize=1, timeout=self._timeout, **trust)
+            kind: Any = _Secure if origin.startswith("https:") else _Plain
+            pool.ConnectionCls = partial(kind, departed=self._tell_departed)  # type: ignore[assignment]  # a factory does
             self._pools[origin] = pool
         return pool
+
+    def _tell_departed(self) -> None:
+        self.departed()
 
     def _read(self, raw: urllib3.BaseHTTPResponse) -> bytes:
         deadline = time.monotonic() + self._read_timeout_s

@@ -109,9 +109,13 @@ class AlpacaBroker:
             reset = max(0, reset - int(self._now().timestamp()))
         return RateSeen(limit=limit, remaining=remaining, reset_in_s=reset)
 
-    def submit(self, intent: OrderIntent) -> OrderFacts:
+    def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
         """See `Broker`."""
-        body = self._change(lambda: self._client.post("/orders", order_request(intent)))
+        nobody, self._session.departed = self._session.departed, departed
+        try:
+            body = self._change(lambda: self._client.post("/orders", order_request(intent)))
+        finally:
+            self._session.departed = nobody
         try:
             order = order_facts(body)
         except Untranslatable as error:

@@ -26,7 +26,7 @@ from messages.message import Message
 from messages.orders import GateOpened, NotSentReason, OrderIntent, SnapshotPurpose
 from messages.snapshots import BrokerStatus, Snapshot, SnapshotPart
 from messages.values import LegId, OrderId, Recipient, Side, client_order_id_for
-from tests.builders.plans import NOW, a_submission, some_settings
+from tests.builders.plans import NOW, a_plan, a_submission, some_settings
 from tests.fakes.broker import FakeExchange
 from tests.fakes.mailroom import FakeMailroom
 
@@ -145,16 +145,19 @@ def open_the_gate(office: Office) -> None:
     """Sell everything and record the gate as the CEO would."""
     for leg in ("S01", "S02"):
         office.exchange.place(an_intent(leg))
-    gate = GateOpened(
-        run_id=RUN,
-        snapshot=Snapshot(begun_at=NOW, run_orders=tuple(office.exchange.orders.values())),
+    office.write(an_open_gate(RUN, tuple(office.exchange.orders.values())), Recipient.EXECUTIVE)
+
+
+def an_open_gate(run_id, run_orders) -> GateOpened:
+    return GateOpened(
+        run_id=run_id,
+        snapshot=Snapshot(begun_at=NOW, run_orders=run_orders),
         sells=(),
         shortfall_decision=None,
         proceeds_usd=Decimal(2000),
         cash_before_usd=Decimal(0),
         cash_at_gate_usd=Decimal(2000),
     )
-    office.write(gate, Recipient.EXECUTIVE)
 
 
 # Orders
@@ -454,6 +457,61 @@ def test_orders_of_one_side_leave_in_the_order_they_were_written():
 
         legs = [about.leg for name, about in office.exchange.calls if name == "submit"]
         assert legs == ["B01", "B02", "B03"]
+
+
+@pytest.mark.parametrize("workers", [4, 16])
+def test_orders_leave_in_that_order_from_however_many_threads_and_answers_are_waited_for_side_by_side(workers):
+    submission = a_submission(a_plan(sells=0, buys=12))
+    legs = [trade.leg for trade in submission.plan.trades]
+    exchange = FakeExchange(prices={trade.symbol: Decimal(1) for trade in submission.plan.trades})
+    out = threading.Semaphore(0)
+    go, overtaken = threading.Event(), threading.Event()
+
+    def hold_answers(_name, _about):
+        overtaken.set()
+        out.release()
+        assert go.wait(LIMIT_S)
+
+    exchange.before = hold_answers
+    with an_office(exchange=exchange, start=False, workers=workers) as office:
+        run_id = submission.run_id
+        office.write(submission, Recipient.EXECUTIVE)
+        office.write(an_open_gate(run_id, ()), Recipient.EXECUTIVE)
+        for trade in submission.plan.trades:
+            intent = OrderIntent(
+                leg=trade.leg,
+                client_order_id=client_order_id_for(run_id, trade.leg, 1),
+                symbol=trade.symbol,
+                side=trade.side,
+                qty=trade.qty,
+            )
+            office.desk.submit(office.write(mail.SubmitOrder(run_id=run_id, intent=intent, intended_at=NOW)))
+        door = office.mailroom.door
+
+        def slow_at_first(**question):
+            overtaken.wait(0.2)  # whoever could overtake the first order has the time to
+            return door(**question)
+
+        office.mailroom.door = slow_at_first
+        office.desk.start()
+        for _ in range(min(workers, len(legs))):  # so many are out at once, none answered
+            assert out.acquire(timeout=LIMIT_S)
+        go.set()
+        office.wait(len(legs))
+
+        assert [about.leg for name, about in exchange.calls if name == "submit"] == legs
+
+
+def test_an_order_that_does_not_leave_holds_nobody_up():
+    with an_office() as office:
+        open_the_gate(office)
+        for leg in ("B01", "B02", "B03"):
+            stale = leg == "B02"
+            call = a_submit(leg, intended_at=NOW - timedelta(hours=1) if stale else NOW)
+            office.desk.submit(office.write(call))
+
+        kinds = sorted(type(answer).__name__ for answer in office.wait(3))
+        assert kinds == ["DoorClosed", "OrderAnswered", "OrderAnswered"]
 
 
 def test_reads_that_ate_the_limit_do_not_stop_a_sell():
