@@ -55,7 +55,7 @@ def test_a_run_that_completes_is_0_and_every_step_is_shown(house):
 def test_a_plan_that_is_rejected_is_4(house):
     home, _ = house
 
-    not_held = november.plan(sells=("CTVA",), buys=(), plan_id="AGAIN").replace("CTVA", "COMM")
+    not_held = november.plan(sells=("CTVA",), buys=(), plan_id="AGAIN").replace("CTVA", "DBX")
 
     answer = wait(home, not_held, "again.yaml")
 
