@@ -21,7 +21,7 @@ class Start:
     Attributes:
         waiting: Rows that are neither handled nor put aside.
         run_ids: Every run that mail has named.
-        opened: Those among them that were opened.
+        opened: Those among them that were opened or closed, and can't be opened again.
         quarantined: Runs with mail in quarantine that must be held: all of a quarantine made just now, open ones of
             earlier ones.
     """
@@ -54,7 +54,7 @@ def start(database: Database, journal: Journal, *, at: datetime) -> Start:
         head=journal.head(),
         waiting=journal.waiting(),
         run_ids=frozenset(row[0] for row in registered),
-        opened=frozenset(row[0] for row in registered if row[1] is not None),
+        opened=frozenset(run_id for run_id, opened_at, closed_at in registered if opened_at or closed_at),
         quarantined=tuple(dict.fromkeys([*affected, *held_before])),
     )
 

@@ -90,7 +90,7 @@ class Journal:
         return [LetterRow._make(row) for row in self._database.read("new_letters")]
 
     def at(self, seq: int) -> Envelope | None:
-        """The mail with this number; None where there is none.
+        """The mail with this number, kept once read (so without its attempts); None where there is none.
 
         Raises:
             Undecodable: This version can't read it.
@@ -100,7 +100,7 @@ class Journal:
             rows = mail_rows(self._database.read("mail", {"arg_seq": seq}))
             if not rows:
                 return None
-            found = self.envelope(rows[0])
+            found = self.envelope(rows[0]._replace(attempts=0))
             self._keep(self._envelopes, seq, found, KEPT_DOCUMENTS)
         return found
 

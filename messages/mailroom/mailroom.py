@@ -178,6 +178,8 @@ class SqlMailroom:
                     envelopes, [run[0] for run in (opens_run, closes_run) if run is not None], handled.seq
                 ),
             )
+            if closes_run is not None:
+                self._opened_runs.add(closes_run[0])
             self._inbox.discard(handled.seq)
             self._take_in(unit, envelopes)
         return envelopes

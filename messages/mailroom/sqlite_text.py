@@ -78,8 +78,8 @@ WHERE mail.aside_reason IS NOT NULL ORDER BY mail.seq""",
 FROM documents
 WHERE documents.id = :arg_id""",
     "runs": """SELECT runs.run_id, runs.plan_id, runs.plan_sha256, runs.opened_at, runs.closed_at, runs.outcome
-FROM runs ORDER BY runs.opened_by, runs.first_seq""",
-    "named_runs": """SELECT runs.run_id, runs.opened_by
+FROM runs ORDER BY runs.opened_at, runs.opened_by""",
+    "named_runs": """SELECT runs.run_id, runs.opened_at, runs.closed_at
 FROM runs""",
     "door": """SELECT (SELECT store.epoch
 FROM store) AS epoch, (SELECT letters.type

@@ -197,8 +197,8 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
             runs.c.opened_at,
             runs.c.closed_at,
             runs.c.outcome,
-        ).order_by(runs.c.opened_by, runs.c.first_seq),
-        "named_runs": sa.select(runs.c.run_id, runs.c.opened_by),
+        ).order_by(runs.c.opened_at, runs.c.opened_by),
+        "named_runs": sa.select(runs.c.run_id, runs.c.opened_at, runs.c.closed_at),
         "door": _door(),
         # quarantine
         "quarantine": sa.insert(quarantine).from_select(

@@ -94,6 +94,11 @@ class FakeStore:
         """Letters that are not imported, oldest first."""
         return [letter for message_id, letter in self.letters.items() if message_id not in self.imported]
 
+    def as_stored(self, row: HandledMail) -> HandledMail:
+        """With the attempts that were counted, as the journal's rows show them."""
+        outgoing = tuple(self.mail[envelope.seq] for envelope in row.outgoing)
+        return replace(row, envelope=self.mail[row.envelope.seq], outgoing=outgoing)
+
     def waiting(self) -> list[int]:
         """Mail that is neither handled nor put aside."""
         return [seq for seq in sorted(self.mail) if seq not in self.handled_seqs and seq not in self.aside]
@@ -119,7 +124,7 @@ class FakeMailroom(Mailroom):
         self._last_handled = len(self.store.handled)
         self._message_ids = {envelope.message_id: envelope.seq for envelope in self.store.mail.values()}
         self._taken = set(self.store.imported)
-        self._opened = set(self.store.runs)
+        self._opened = {*self.store.runs, *self.store.closed}
         self._settings: dict[str, str] = {}
         self._failure: MailroomError | None = None
         self._tells: list[Callable[[BaseException], None]] = []
@@ -185,8 +190,7 @@ class FakeMailroom(Mailroom):
                 for position, mail in enumerate(outgoing)
             )
             self._last_handled += 1
-            if opens_run is not None:
-                self._opened.add(opens_run[0])
+            self._opened |= {run[0] for run in (opens_run, closes_run) if run is not None}
             self._append(
                 FakeUnit(
                     mail=envelopes,
@@ -262,7 +266,7 @@ class FakeMailroom(Mailroom):
         with self._lock:
             self.flush()
             rows = [
-                self._as_stored(row)
+                self.store.as_stored(row)
                 for row in self.store.handled
                 if row.envelope.recipient == recipient
                 and row.envelope.seq not in self.store.aside
@@ -329,8 +333,8 @@ class FakeMailroom(Mailroom):
                 halted=_halted(store) or any(isinstance(message, HaltTrading) for message in pending),
                 abort_asked=any(_aborts(message, run_id) for message in [*(mail.message for mail in asked), *pending]),
                 run_closed=run_id in store.closed,
-                approval=next(iter([*opener, *plans]), None),
-                gate=gates[-1] if gates else None,
+                approval=_evidence([*opener, *plans][:1]),
+                gate=_evidence(gates[-1:]),
                 call_committed=call_seq in store.mail,
             )
 
@@ -400,11 +404,6 @@ class FakeMailroom(Mailroom):
                 tell(failure)
             raise failure
 
-    def _as_stored(self, row: HandledMail) -> HandledMail:
-        """With the attempts that were counted, as the journal's rows show them."""
-        outgoing = tuple(self.store.mail[envelope.seq] for envelope in row.outgoing)
-        return replace(row, envelope=self.store.mail[row.envelope.seq], outgoing=outgoing)
-
     def _check(self) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure)) from self._failure
@@ -446,13 +445,15 @@ class FakeCounter(Counter):
         return tuple(self._store.new_letters())
 
     def runs(self) -> tuple[RunRow, ...]:
-        return tuple(self._store.runs.values())
+        opened = self._store.opened_by
+        return tuple(sorted(self._store.runs.values(), key=lambda row: (row.opened_at, opened[row.run_id])))
 
     def history(self, recipient: Recipient, *, run_id: RunId | None, after: int = 0) -> Iterator[HandledMail]:
         for row in tuple(self._store.handled):
             envelope = row.envelope
-            if (envelope.recipient, envelope.correlation_id) == (recipient, run_id) and row.handled_seq > after:
-                yield row
+            asked = (envelope.recipient, envelope.correlation_id) == (recipient, run_id) and row.handled_seq > after
+            if asked and envelope.seq not in self._store.aside:
+                yield self._store.as_stored(row)
 
     def dead_letters(self) -> tuple[tuple[Envelope | None, str], ...]:
         return tuple((self._store.mail[seq], reason) for seq, reason in sorted(self._store.aside.items()))
@@ -491,6 +492,11 @@ def _halted(store: FakeStore) -> bool:
         letter.message for letter in store.new_letters() if isinstance(letter.message, HaltTrading | ResumeTrading)
     ]
     return bool(words) and isinstance(words[-1], HaltTrading)
+
+
+def _evidence(found: list[Envelope]) -> Envelope | None:
+    """What the door shows; how often it was taken up is not part of it."""
+    return replace(found[0], attempts=0) if found else None
 
 
 def _aborts(message: Message, run_id: RunId) -> bool:

@@ -336,6 +336,20 @@ def test_the_register_shows_runs_opened_and_closed(house):
     assert (second.run_id, second.closed_at, second.outcome) == (OTHER_RUN, None, None)
 
 
+def test_a_closed_run_is_not_opened_any_more(house):
+    mailroom = ready(house.open())
+    handle(mailroom, take(mailroom, a_halt()), closes_run=(RUN, "rejected"))
+    mail = take(mailroom, begin())
+
+    with pytest.raises(AssertionError, match="opened once"):
+        handle(mailroom, mail, opens_run=(RUN, "P", "0" * 64))
+
+    mailroom.flush()
+    again = ready(house.crash(mailroom))
+    with pytest.raises(AssertionError, match="opened once"):
+        handle(again, mail, opens_run=(RUN, "P", "0" * 64))
+
+
 def test_a_run_is_opened_once(house):
     mailroom = ready(house.open())
     handle(mailroom, take(mailroom, begin()), opens_run=(RUN, "P", "0" * 64))
