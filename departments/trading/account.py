@@ -34,7 +34,8 @@ def account_mail(account: AccountPart, message: AccountMessage, now: datetime) -
         case StreamConnected():
             return _connected(account, now)
         case StreamLost(detail=detail):
-            return _health(account, replace(account, stream=StreamHealth.DOWN, up_since=None), detail)
+            down = replace(account, stream=StreamHealth.DOWN, up_since=None, down_because=detail)
+            return _health(account, down, detail)
         case StrangerStreamed(order=facts):
             return _stranger(account, facts)
         case BrokerJudged():
@@ -51,7 +52,7 @@ def account_mail(account: AccountPart, message: AccountMessage, now: datetime) -
 
 def _connected(account: AccountPart, now: datetime) -> Came:
     """Listen again: whatever happened meanwhile is lost to the stream, so every open run looks at its orders."""
-    after = replace(account, stream=StreamHealth.UP, up_since=now)
+    after = replace(account, stream=StreamHealth.UP, up_since=now, down_because=None)
     after, sent, notes = _health(account, after, "the stream listens")
     resumed = (Outgoing(Recipient.TRADING, StreamResumed(run_id=run_id)) for run_id in account.open_runs)
     return after, (*sent, *resumed), notes
@@ -90,7 +91,7 @@ def _judged(account: AccountPart, message: BrokerJudged) -> Came:
 def _health(before: AccountPart, after: AccountPart, detail: str) -> Came:
     """Tell the CEO if anything changed that he knows of."""
     notes: tuple[Note, ...] = ()
-    if after.stream is not before.stream:
+    if after.stream is not before.stream or after.down_because != before.down_because:
         level = "info" if after.stream is StreamHealth.UP else "warning"
         notes = (Note(f"stream.{after.stream.value}", {"detail": detail}, level),)
     if after.rest_ok is not before.rest_ok:

@@ -116,6 +116,7 @@ class AccountPart:
 
     Attributes:
         up_since: When the stream connected last, store's clock; None while it is down.
+        down_because: Why the stream is down, in words; None while it isn't, or has not been heard of yet.
         open_runs: The symbols each open run trades: whom a reconnect or a stranger concerns.
         watch_token: The timer of the next look at what is watched; None while none runs.
         last_token: Timers set so far.
@@ -123,6 +124,7 @@ class AccountPart:
 
     stream: StreamHealth = StreamHealth.DOWN
     up_since: datetime | None = None
+    down_because: str | None = None
     rest_ok: bool = True
     watched: Mapping[ClientOrderId, Watch] = field(default_factory=dict)
     open_runs: Mapping[RunId, frozenset[str]] = field(default_factory=dict)

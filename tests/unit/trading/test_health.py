@@ -32,8 +32,16 @@ def test_changes_are_told_and_nothing_else():
 
     desk.give(lost, StreamConnected(), StreamConnected(), lost, lost)
 
-    assert streams(desk) == [StreamHealth.UP, StreamHealth.DOWN]
-    assert [note.event for note in desk.notes] == ["stream.up", "stream.down"]
+    assert streams(desk) == [StreamHealth.DOWN, StreamHealth.UP, StreamHealth.DOWN]
+    assert [note.event for note in desk.notes] == ["stream.down", "stream.up", "stream.down"]
+
+
+def test_a_stream_that_never_came_up_is_told_and_so_is_another_cause():
+    desk = t.Desk()
+
+    desk.give(StreamLost(detail="no answer"), StreamLost(detail="no answer"), StreamLost(detail="keys refused"))
+
+    assert [one.detail for one in desk.all_of(BrokerHealthChanged)] == ["no answer", "keys refused"]
 
 
 def test_a_connect_lists_the_orders_of_every_run_with_something_open():
