@@ -242,14 +242,13 @@ class SqlMailroom:
 
     def count_attempt(self, envelope: Envelope) -> int:
         """See `port.Mailroom.count_attempt`."""
-        with self._database.lock:
-            with self._writer.lock:
-                self._writer.check()
-                if envelope.seq not in self._inbox:
-                    raise AssertionError(f"expected mail {envelope.seq} to be waiting, is unknown or handled already")
-                self._writer.append(Unit(attempt_of=envelope.seq), last_seq=self._writer.last_seq)
-            self._writer.flush()
-            return int(self._database.read("attempts", {"arg_seq": envelope.seq})[0][0])
+        with self._writer.lock:
+            self._writer.check()
+            if envelope.seq not in self._inbox:
+                raise AssertionError(f"expected mail {envelope.seq} to be waiting, is unknown or handled already")
+            self._writer.append(Unit(attempt_of=envelope.seq), last_seq=self._writer.last_seq)
+        self._writer.flush()
+        return int(self._database.read("attempts", {"arg_seq": envelope.seq})[0][0])
 
     def dead_letter(self, envelope: Envelope, *, reason: str, at: datetime) -> Envelope:
         """See `port.Mailroom.dead_letter`."""

@@ -13,7 +13,7 @@ Locks, in this order: the database's (one transaction or read at a time), then t
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -90,7 +90,7 @@ class Writer:
         lazy_commit_ms: int,
         committed: Callable[[list[Unit]], None],
     ) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.last_seq = head.last_seq
         self.handled_seq = head.handled_seq
         self.durable_seq = head.last_seq
@@ -101,8 +101,11 @@ class Writer:
         self._known_documents: set[str] = set()
         self._committed = committed
         self._pending: list[Unit] = []
+        self._appended = 0
+        self._written = 0
         self._pending_since_s = 0.0
         self._failure: MailroomError | None = None
+        self._untold: MailroomError | None = None
         self._tells: list[Callable[[BaseException], None]] = []
         self._closing = False
         self._stirred = threading.Condition(self.lock)
@@ -126,6 +129,7 @@ class Writer:
             self._pending_since_s = time.monotonic()
             self._stirred.notify()
         self._pending.append(unit)
+        self._appended += 1
         self.last_seq = last_seq
         if unit.handled is not None:
             self.handled_seq = unit.handled.handled_seq
@@ -142,30 +146,30 @@ class Writer:
             return
         if seq > self.last_seq:
             raise AssertionError(f"expected a seq up to {self.last_seq}, was {seq}")
-        with self._database.lock:
+        with self._telling(), self._database.lock:
             while seq > self.durable_seq:
                 self._commit()
 
     def flush(self) -> None:
         """Return when everything recorded before the call is committed."""
-        with self._database.lock:
+        with self._telling(), self._database.lock:
             self.check()
-            while self._pending:
+            target = self._appended
+            while self._written < target:
                 self._commit()
 
     @contextmanager
     def settled(self) -> Iterator[None]:
         """Hold everything still with nothing pending: what is read inside is all there is."""
-        with self._database.lock:
-            while True:
-                self.flush()
-                with self.lock:
-                    if not self._pending:
-                        yield
-                        return
+        with self._telling(), self._database.lock:
+            self.flush()
+            with self.lock:
+                while self._pending:
+                    self._commit()
+                yield
 
     def on_failure(self, tell: Callable[[BaseException], None]) -> None:
-        """Call `tell` once when writing has become impossible; at once if it has. `tell` must not wait for others."""
+        """Call `tell` once when writing has become impossible; at once if it has."""
         with self.lock:
             failure = self._failure
             if failure is None:
@@ -209,6 +213,7 @@ class Writer:
             raise
         else:
             self._head = head
+            self._written += len(units)
             self._committed(units)
             self.durable_seq = head.last_seq
 
@@ -225,24 +230,27 @@ class Writer:
 
     def _fail(self, error: MailroomError) -> None:
         with self.lock:
-            first = self._failure is None
-            if first:
-                self._failure = error
-            tells, self._tells = self._tells, []
+            if self._failure is None:
+                self._failure = self._untold = error
             self._stirred.notify_all()
-        if first:
-            for tell in tells:
-                tell(error)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell of a failure once no lock of ours is held any more."""
+        try:
+            yield
+        finally:
+            if self._untold is not None:
+                with self.lock:
+                    error, self._untold = self._untold, None
+                    tells, self._tells = self._tells, []
+                for tell in tells:
+                    tell(error)
 
     def _commit_lazily(self) -> None:
         while self._wait_until_overdue():
-            with self._database.lock:
-                if self._failure is not None:
-                    return
-                try:
-                    self._commit()
-                except MailroomError:
-                    return  # told through on_failure, and to everybody who waits
+            with suppress(MailroomError), self._telling(), self._database.lock:
+                self._commit()  # a failure is told through on_failure, and to everybody who waits
 
     def _wait_until_overdue(self) -> bool:
         """Wait until something has been pending for too long; False: stop."""
