@@ -18,8 +18,11 @@ from messages.values import ClientOrderId, OrderId, RunId, Symbol
 
 BEFORE_ANY_CLOCK: Final = timedelta(days=1)
 """How far a list of orders looks back while the broker's clock has not been seen."""
-LIST_SLACK: Final = timedelta(minutes=10)
-"""Taken off the broker's clock for lists: they cost no more, and no order of ours may fall out."""
+LIST_SLACK: Final = timedelta(seconds=2)
+"""Taken off the broker's own clock for lists of orders: each one more is paid for on the way to the BUYs.
+
+An order of ours that fell out all the same is looked up by its id, and the gate stays shut meanwhile.
+"""
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

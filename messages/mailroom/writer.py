@@ -2,8 +2,8 @@
 
 Whoever records gets numbers in memory, under one lock, and goes on. What was recorded waits in a list of units. Whoever
 needs durability commits the whole list in one transaction, for itself and for everybody before it, so that there is no
-hand-over between threads on the way to a POST. What nobody waits for is committed by a thread of the writer's after
-`lazy_commit_ms`. A crash therefore loses a suffix of the units, never a hole.
+hand-over between threads on the way to a POST. What nobody waits for is committed by a thread of the writer's once it
+is quiet, or after four times `lazy_commit_ms`. A crash therefore loses a suffix of the units, never a hole.
 
 Each commit first moves the store's head on, *if the epoch is still ours*: a stale writer commits nothing.
 
@@ -26,6 +26,10 @@ UNITS_A_COMMIT = 2_000
 """The most that one transaction holds."""
 KNOWN_DOCUMENTS = 10_000
 """How many ids of stored documents are remembered."""
+QUIET_FRACTION = 0.2
+"""Of `lazy_commit_ms`: what nobody waits for is committed once nothing was recorded for this long."""
+LONGEST_DELAYS = 4
+"""Times `lazy_commit_ms`: it is committed then however busy it is."""
 PENDING_LIMIT = 10_000
 """Whoever records past this many waiting units commits them first."""
 
@@ -104,6 +108,7 @@ class Writer:
         self._appended = 0
         self._written = 0
         self._pending_since_s = 0.0
+        self._last_append_s = 0.0
         self._failure: MailroomError | None = None
         self._untold: MailroomError | None = None
         self._tells: list[Callable[[BaseException], None]] = []
@@ -128,6 +133,7 @@ class Writer:
         if not self._pending:
             self._pending_since_s = time.monotonic()
             self._stirred.notify()
+        self._last_append_s = time.monotonic()
         self._pending.append(unit)
         self._appended += 1
         self.last_seq = last_seq
@@ -253,13 +259,18 @@ class Writer:
                 self._commit()  # a failure is told through on_failure, and to everybody who waits
 
     def _wait_until_overdue(self) -> bool:
-        """Wait until something has been pending for too long; False: stop."""
+        """Wait until what is pending has been left alone for a while, or waits too long; False: stop.
+
+        A burst is left to whoever needs it durable: a commit in its midst would only hold its threads up.
+        """
         with self.lock:
             while not self._closing and self._failure is None:
                 if not self._pending:
                     self._stirred.wait()
                     continue
-                left_s = self._pending_since_s + self._lazy_commit_s - time.monotonic()
+                now_s = time.monotonic()
+                quiet_at_s = self._last_append_s + self._lazy_commit_s * QUIET_FRACTION
+                left_s = min(quiet_at_s, self._pending_since_s + self._lazy_commit_s * LONGEST_DELAYS) - now_s
                 if left_s <= 0:
                     return True
                 self._stirred.wait(left_s)
