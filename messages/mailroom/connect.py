@@ -6,11 +6,13 @@ Every other URL goes through SQLAlchemy (`sqlite+pysqlite:////path` too), with t
 
 import os
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from messages.mailroom import sqlite_text
 from messages.mailroom.chain import FIRST_LINK
-from messages.mailroom.database import Connection, Database, Dialect
+from messages.mailroom.database import Connection, Database, Dialect, one_line
 from messages.mailroom.port import StoreUnavailable
 from messages.values import AccountName
 
@@ -19,6 +21,9 @@ WAL_SAFE_SINCE = (3, 51, 3)
 
 _SQLITE_PREFIX = "sqlite:///"
 _SQLITE_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_HAS_STORE = (
+    "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema() AND table_name = 'store'"
+)
 _TRANSIENT_SQLSTATES = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
 
 
@@ -108,7 +113,7 @@ def _open_sqlite(path_text: str, patience_s: float) -> Database:
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"{path}: {error}") from error
+        raise StoreUnavailable(f"{path}: {one_line(error)}") from error
     return _prepare_sqlite(Database(connection, SQLITE, where=str(path), patience_s=patience_s))
 
 
@@ -163,25 +168,25 @@ def _open_by_sqlalchemy(url: str, patience_s: float) -> Database:
 
     try:
         address = sa.make_url(url)
-        if address.get_backend_name() == "sqlite":
+        is_sqlite = address.get_backend_name() == "sqlite"
+        if is_sqlite:
             _sqlite_path(address.database or "")
             options = {"isolation_level": None, "check_same_thread": False, "timeout": 0}
             engine = sa.create_engine(url, poolclass=NullPool, connect_args=options, paramstyle="named")
         else:
             engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-        pooled = engine.raw_connection()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        raise StoreUnavailable(f"{_without_secrets(url)}: {error}") from error
-    driver = pooled.driver_connection
-    pooled.detach()
-    if driver is None:
-        raise StoreUnavailable(f"{_without_secrets(url)}: no connection")
-    connection: Connection = driver
+        raise StoreUnavailable(f"{_kind(url)}: {one_line(error)}") from error
+    driver_error = engine.dialect.loaded_dbapi.Error
+    try:
+        pooled = engine.raw_connection()
+        connection = cast("Connection", pooled.driver_connection)
+        pooled.detach()
+    except (sa.exc.SQLAlchemyError, driver_error) as error:
+        raise StoreUnavailable(f"{_kind(url)}: {one_line(error)}") from error
     statements, migrations = compile_for(engine.dialect)
     where = address.render_as_string(hide_password=True)
-    if address.get_backend_name() == "sqlite":
-        from dataclasses import replace
-
+    if is_sqlite:
         dialect = replace(SQLITE, statements=statements, migrations=migrations)
         return _prepare_sqlite(Database(connection, dialect, where=where, patience_s=patience_s))
     dialect = Dialect(
@@ -189,15 +194,14 @@ def _open_by_sqlalchemy(url: str, patience_s: float) -> Database:
         migrations=migrations,
         begin="BEGIN",
         lock_founding="SELECT pg_advisory_xact_lock(7461)",
-        has_store="SELECT count(*) FROM information_schema.tables"
-        " WHERE table_schema = current_schema() AND table_name = 'store'",
+        has_store=_HAS_STORE,
         change_mark="SELECT max(number) FROM letters",
-        error=engine.dialect.loaded_dbapi.Error,
+        error=driver_error,
         is_busy=lambda error: getattr(error, "sqlstate", None) in _TRANSIENT_SQLSTATES,
     )
     return Database(connection, dialect, where=where, patience_s=patience_s)
 
 
-def _without_secrets(url: str) -> str:
+def _kind(url: str) -> str:
     """The kind of store only: the rest of the URL may hold a password."""
     return url.partition(":")[0]

@@ -18,6 +18,11 @@ FIRST_PAUSE_S = 0.0005
 LONGEST_PAUSE_S = 0.005
 
 
+def one_line(error: Exception) -> str:
+    """What a driver says, on one line."""
+    return " ".join(str(error).split())
+
+
 class Cursor(Protocol):
     """The part of a DB-API cursor that is used."""
 
@@ -172,7 +177,7 @@ class Database:
                 return attempt()
             except self.dialect.error as error:
                 if not self.dialect.is_busy(error):
-                    raise StoreUnavailable(f"{self._where}: {error}") from error
+                    raise StoreUnavailable(f"{self._where}: {one_line(error)}") from error
                 if time.monotonic() >= deadline:
                     raise StoreUnavailable(
                         f"{self._where}: another process has kept the store busy for {self._patience_s:g} s"

@@ -14,10 +14,7 @@ FROM store""",
     "put_aside": """UPDATE mail SET aside_reason=:arg_reason WHERE mail.seq = :arg_seq""",
     "count_attempt": """UPDATE mail SET attempts=(mail.attempts + 1) WHERE mail.seq = :arg_seq""",
     "insert_document": """INSERT INTO documents (id, body) VALUES (:id, :body) ON CONFLICT DO NOTHING""",
-    "name_run": """INSERT INTO runs (run_id, first_seq) SELECT :arg_run_id AS anon_1, :arg_first_seq AS anon_2
-WHERE NOT (EXISTS (SELECT *
-FROM runs
-WHERE runs.run_id = :arg_run_id))""",
+    "name_run": """INSERT INTO runs (run_id, first_seq) VALUES (:arg_run_id, :arg_first_seq) ON CONFLICT DO NOTHING""",
     "open_run": """UPDATE runs SET opened_by=:arg_opened_by, plan_id=:arg_plan_id, plan_sha256=:arg_plan_sha256, opened_at=:arg_opened_at WHERE runs.run_id = :arg_run_id""",
     "close_run": """UPDATE runs SET closed_at=:arg_closed_at, outcome=:arg_outcome WHERE runs.run_id = :arg_run_id AND runs.closed_at IS NULL""",
     "insert_letter": """INSERT INTO letters (message_id, sender, recipient, sent_at, run_id, type, version, body, documents) VALUES (:arg_message_id, :arg_sender, :arg_recipient, :arg_sent_at, :arg_run_id, :arg_type, :arg_version, :arg_body, :arg_documents) ON CONFLICT DO NOTHING""",

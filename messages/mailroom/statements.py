@@ -151,10 +151,7 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
         "put_aside": sa.update(mail).where(here).values(aside_reason=_arg("reason")),
         "count_attempt": sa.update(mail).where(here).values(attempts=mail.c.attempts + _ONE),
         "insert_document": insert(documents).on_conflict_do_nothing(),
-        "name_run": sa.insert(runs).from_select(
-            ["run_id", "first_seq"],
-            sa.select(_arg("run_id"), _arg("first_seq")).where(~sa.exists().where(runs.c.run_id == _arg("run_id"))),
-        ),
+        "name_run": insert(runs).values(run_id=_arg("run_id"), first_seq=_arg("first_seq")).on_conflict_do_nothing(),
         "open_run": sa.update(runs)
         .where(runs.c.run_id == _arg("run_id"))
         .values(

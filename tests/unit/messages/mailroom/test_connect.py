@@ -163,9 +163,10 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
         open_store(f"sqlite:///{tmp_path / 'firm.db'}", account=PAPER, patience_s=1)
 
 
-def test_a_path_that_is_a_folder_is_refused(tmp_path):
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+pysqlite"])
+def test_a_path_that_is_a_folder_is_refused(tmp_path, scheme):
     with pytest.raises(StoreUnavailable, match="unable to open"):
-        open_store(f"sqlite:///{tmp_path}", account=PAPER, patience_s=1)
+        open_store(f"{scheme}:///{tmp_path}", account=PAPER, patience_s=1)
 
 
 def test_a_folder_that_can_not_be_made_is_refused(tmp_path):
