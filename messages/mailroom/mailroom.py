@@ -299,7 +299,9 @@ class SqlMailroom:
         """See `port.Mailroom.on_letter`."""
         if self._listener is not None:
             raise AssertionError("expected one listener, was a second")
-        self._listener = Listener(self._home, change_mark=self._database.change_mark, wake=wake)
+        self._listener = Listener(
+            self._home, change_mark=self._database.change_mark, wake=wake, failed=self._writer.give_up
+        )
 
     def on_failure(self, tell: Callable[[BaseException], None]) -> None:
         """See `port.Mailroom.on_failure`."""

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from messages.mailroom.port import MailroomError
+
 WAKE_FILE = "firm.wake"
 LOOK_INTERVAL_MS = 200
 
@@ -37,12 +39,23 @@ class Listener:
     """A thread that calls `wake` when the bell rings or the change mark moves.
 
     Args:
+        home: FIRM_HOME, where the FIFO lies.
         change_mark: Cheap; None: not to be had just now, look again later.
+        wake: Called from the thread.
+        failed: Called when `wake` raised: from then on nobody listens.
     """
 
-    def __init__(self, home: Path, *, change_mark: Callable[[], Any], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        change_mark: Callable[[], Any],
+        wake: Callable[[], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._change_mark = change_mark
         self._wake = wake
+        self._failed = failed
         self._stopping = threading.Event()
         self._open = threading.Lock()
         self._closed = False
@@ -69,6 +82,15 @@ class Listener:
             self._closed = True
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        except MailroomError as error:
+            self._failed(error)
+        except BaseException as error:
+            self._failed(error)
+            raise
+
+    def _listen(self) -> None:
         poll = select.poll()
         poll.register(self._own_read, select.POLLIN)
         if self._fifo is not None:

@@ -183,6 +183,11 @@ class Writer:
         if failure is not None:
             tell(failure)
 
+    def give_up(self, error: BaseException) -> None:
+        """Commit nothing any more: something that the mailroom can't do without has died."""
+        with self._telling():
+            self._fail(StoreUnavailable(f"the mailroom can't go on: {type(error).__name__}: {error}"))
+
     def close(self) -> None:
         """Flush and stop.
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from messages.mailroom import wake
+from messages.mailroom.port import StoreUnavailable
 from messages.mailroom.wake import LOOK_INTERVAL_MS, WAKE_FILE, Listener, ring
 from tests.unit.messages.mailroom.houses import CEO, NOW, a_halt, begin, ready, take
 
@@ -36,15 +37,16 @@ def bell():
 
 @pytest.fixture
 def listen(tmp_path, bell):
-    opened = []
+    opened, failures = [], []
 
     def start(change_mark=lambda: 1, home=tmp_path):
-        opened.append(Listener(home, change_mark=change_mark, wake=bell))
+        opened.append(Listener(home, change_mark=change_mark, wake=bell, failed=failures.append))
         return opened[-1]
 
     yield start
     for listener in opened:
         listener.close()
+    assert failures == []
 
 
 def test_ringing_wakes(tmp_path, listen, bell):
@@ -123,6 +125,22 @@ def test_a_listener_closes_once(listen):
     listener.close()
     listener.close()
     listener.nudge()
+
+
+def test_a_listener_that_dies_is_no_secret(sql):
+    """Otherwise a halt could lie in the letterbox unread for ever."""
+    mailroom = ready(sql.open())
+    told = threading.Event()
+    mailroom.on_failure(lambda error: told.set() if "letterbox on fire" in str(error) else None)
+
+    def wake():
+        raise StoreUnavailable("letterbox on fire")
+
+    mailroom.on_letter(wake)
+
+    assert told.wait(10)
+    with pytest.raises(StoreUnavailable, match="letterbox on fire"):
+        mailroom.flush()
 
 
 def test_a_posted_letter_wakes_the_mailroom(sql, bell):
