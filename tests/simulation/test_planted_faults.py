@@ -162,16 +162,14 @@ def test_a_404_taken_for_absence_at_once(monkeypatch: Patch):
 
 
 def test_a_refusal_of_a_resend_taken_for_proof(monkeypatch: Patch):
-    original = unknowns.refused
-    monkeypatch.setattr(
-        unknowns,
-        "refused",
-        lambda sheet, record, message: original(sheet, record, message.model_copy(update={"resend": False})),
-    )
+    def believe(sheet, record, message):
+        sheet.put_and_tell(record, replace(record, standing=Refused(sheet.now, message.message)))
+
+    monkeypatch.setattr(unknowns, "refused", believe)
 
     always = frozenset({"read.slow", "post.resend_refused_otherwise", "frame.lost"})
     story = scripted(plain(sells=1, buys=1), ("post.very_late", 1), always=always)
-    assert_caught([story], "3 a refused order is not at the broker")
+    assert_caught([story], "3 only a refusal is a refusal")
 
 
 # -- invariants 5 and 6: quantities, money, approval -------------------------------------------------------------------

@@ -1,0 +1,280 @@
+"""The CEO's mail: the queue, halts, letters about runs that are over, and a fold that leaves closed runs out."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from departments.executive.department import ExecutiveDepartment, ExecutiveState
+from departments.executive.phases import Ended, Held, Outcome, Queued, Received
+from departments.office.department import Handled
+from messages.control import (
+    AbortRun,
+    BeginRun,
+    DeadLetter,
+    Deadline,
+    DeadlinePassed,
+    HaltRun,
+    HaltTrading,
+    HoldRun,
+    PlanQueued,
+    ResumeTrading,
+    RunFinished,
+)
+from messages.envelope import Envelope, Outgoing
+from messages.message import Message
+from messages.orders import BrokerHealthChanged, RunEnded, StreamHealth
+from messages.plans import Mode
+from messages.values import Recipient
+from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, an_approval, run_id_of, some_settings
+
+ONE, TWO = a_plan(plan_id="PLAN_1"), a_plan(plan_id="PLAN_2")
+FIRST, SECOND = run_id_of(ONE), run_id_of(TWO)
+EMPTY = a_plan(sells=0, buys=0, plan_id="PLAN_EMPTY")
+
+
+@dataclass
+class Ceo:
+    """The department with its mail: what it writes to itself is handled at once, timers are kept."""
+
+    department: ExecutiveDepartment = field(default_factory=lambda: ExecutiveDepartment(ACCOUNT))
+    state: ExecutiveState = field(default_factory=ExecutiveState)
+    sent: list[Outgoing] = field(default_factory=list)
+    handled: list[Message] = field(default_factory=list)
+    last: Handled[Any] | None = None
+
+    def hand(self, message: Message) -> Handled[Any]:
+        """One piece of mail."""
+        self.handled.append(message)
+        envelope = Envelope(
+            seq=len(self.handled),
+            message_id=str(len(self.handled)),
+            sender="operator",
+            recipient=Recipient.EXECUTIVE,
+            sent_at=NOW,
+            message=message,
+        )
+        self.last = self.department.handle(self.state, envelope, NOW, some_settings())
+        self.state = self.last.state
+        self.sent.extend(self.last.outgoing)
+        return self.last
+
+    def tell(self, *messages: Message) -> "Ceo":
+        """Mail, and what the CEO writes to itself because of it, in order."""
+        waiting = list(messages)
+        while waiting:
+            handled = self.hand(waiting.pop(0))
+            waiting += [
+                mail.message
+                for mail in handled.outgoing
+                if mail.recipient is Recipient.EXECUTIVE and mail.due_at is None
+            ]
+        return self
+
+    def of_kind(self, kind: type[Message]) -> list[Any]:
+        return [mail.message for mail in self.sent if isinstance(mail.message, kind)]
+
+
+def test_an_approved_plan_is_queued_registered_and_begun():
+    ceo = Ceo()
+
+    accepted = ceo.hand(a_submission(ONE))
+
+    assert accepted.opens_run == (FIRST, "PLAN_1", ONE.plan_sha256)
+    assert isinstance(ceo.state.runs[FIRST], Queued)
+    ceo.tell(PlanQueued(queued_run_id=FIRST, plan_id=ONE.plan_id))
+    assert isinstance(ceo.state.runs[FIRST], Received)
+
+
+def test_the_approvals_expiry_is_a_timer():
+    expires_at = NOW + timedelta(minutes=5)
+    ceo = Ceo().tell(a_submission(ONE, an_approval(ONE, expires_at=expires_at)))
+
+    (timer,) = [mail for mail in ceo.sent if getattr(mail.message, "deadline", None) is Deadline.APPROVAL]
+    assert timer.due_at == expires_at
+
+
+@pytest.mark.parametrize(
+    ("plan", "approval", "words"),
+    [
+        (ONE, {"plan_sha256": "0" * 64}, "changed after it was approved"),
+        (ONE, {"account": "another"}, "the approval is for account another"),
+        (ONE, {"mode": Mode.LIVE}, "live trading"),
+        (ONE, {"expires_at": NOW}, "the approval expired"),
+        (a_plan(expires_at=NOW), {}, "the plan expired"),
+        (a_plan(account="another"), {}, "this firm trades paper"),
+    ],
+)
+def test_a_plan_that_is_not_covered_is_rejected_before_it_is_begun(plan, approval, words):
+    ceo = Ceo()
+
+    ceo.tell(a_submission(plan, an_approval(plan).model_copy(update=approval)))
+
+    assert words in ceo.of_kind(RunEnded)[0].reason
+    assert ceo.of_kind(PlanQueued) == []
+    assert ceo.of_kind(BeginRun) == []
+
+
+def test_bytes_that_are_not_the_approved_ones_are_rejected():
+    ceo = Ceo()
+
+    ended = ceo.hand(a_submission(ONE).model_copy(update={"plan_text": "something else"}))
+
+    assert ended.closes_run == (run_id_of(ONE), "rejected")
+    assert isinstance(ceo.state.runs[FIRST], Ended)
+
+
+def test_a_rejected_plan_leaves_nothing_behind_but_its_name():
+    ceo = Ceo().tell(a_submission(ONE, an_approval(ONE, expires_at=NOW)))
+
+    assert ceo.state.runs == {}
+    assert ceo.state.account.ended == {FIRST}
+
+
+def test_two_runs_go_one_after_the_other_in_the_order_of_acceptance():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO))
+    assert [run for run, _ in ceo.state.account.waiting] == [FIRST, SECOND]
+    assert isinstance(ceo.state.runs[FIRST], Received)
+    assert isinstance(ceo.state.runs[SECOND], Queued)
+
+    ceo.tell(AbortRun(run_id=FIRST, by="mara"))
+
+    assert [begun.run_id for begun in ceo.of_kind(BeginRun)] == [FIRST, SECOND]
+    assert FIRST not in ceo.state.runs
+    assert isinstance(ceo.state.runs[SECOND], Received)
+
+
+def test_a_waiting_run_that_is_aborted_does_not_disturb_the_active_one():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO))
+    active = ceo.state.runs[FIRST]
+
+    ceo.tell(AbortRun(run_id=SECOND, by="mara"))
+
+    assert ceo.state.runs == {FIRST: active}
+    assert [begun.run_id for begun in ceo.of_kind(BeginRun)] == [FIRST]
+
+
+def test_an_abort_that_comes_before_the_queue_knows_the_run_ends_it_for_good():
+    ceo = Ceo()
+    queued, _ = ceo.hand(a_submission(ONE)).outgoing
+    ended = ceo.hand(AbortRun(run_id=FIRST, by="mara"))
+
+    ceo.tell(queued.message, *(mail.message for mail in ended.outgoing if mail.recipient is Recipient.EXECUTIVE))
+
+    assert ceo.state.account.waiting == ()
+    assert ceo.state.runs == {}
+
+
+@pytest.mark.parametrize("when", ["while it waits", "while it runs", "after it has ended"])
+def test_the_same_plan_again_starts_nothing(when):
+    ceo = Ceo()
+    if when == "while it waits":
+        ceo.hand(a_submission(ONE))
+    else:
+        ceo.tell(a_submission(ONE))
+    if when == "after it has ended":
+        ceo.tell(AbortRun(run_id=FIRST, by="mara"))
+    before = ceo.state
+
+    again = ceo.hand(a_submission(ONE, an_approval(ONE, nonce="another approval")))
+
+    assert again.opens_run is None
+    assert again.outgoing == ()
+    assert ceo.state == before
+
+
+def test_an_empty_plan_ends_at_once_and_lets_the_next_begin():
+    ceo = Ceo().tell(a_submission(EMPTY), a_submission(ONE))
+
+    assert isinstance(ceo.state.runs[FIRST], Received)
+    assert ceo.of_kind(RunFinished)[0].outcome == Outcome.COMPLETED.value
+
+
+def test_a_halt_holds_the_active_run_and_whatever_begins_later():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO), HaltTrading(reason="news", by="mara"))
+    assert isinstance(ceo.state.runs[FIRST], Held)
+
+    ceo.tell(AbortRun(run_id=FIRST, by="mara"))
+
+    assert isinstance(ceo.state.runs[SECOND], Held)
+    ceo.tell(ResumeTrading(by="mara"))
+    assert isinstance(ceo.state.runs[SECOND], Received)
+    assert ceo.state.account.halted is None
+
+
+def test_a_halt_without_a_run_is_remembered():
+    ceo = Ceo().tell(HaltTrading(reason="news", by="mara"))
+    assert ceo.of_kind(HaltRun) == []
+
+    ceo.tell(a_submission(ONE))
+
+    assert isinstance(ceo.state.runs[FIRST], Held)
+
+
+def test_a_halt_passes_on_whether_to_cancel():
+    ceo = Ceo().tell(a_submission(ONE))
+
+    ceo.tell(HaltTrading(reason="news", by="mara", cancel_orders=True))
+
+    assert ceo.of_kind(HaltRun)[0].cancel_orders
+
+
+def test_a_dead_letter_holds_its_run_and_no_other():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO))
+
+    letter = DeadLetter(
+        dead_seq=9, recipient="trading", message_type="PlaceOrders", about_run=SECOND, reason="failed 3 times"
+    )
+    ceo.tell(letter)
+
+    assert ceo.of_kind(HoldRun)[0].run_id == SECOND
+    assert isinstance(ceo.state.runs[SECOND], Held)
+    assert isinstance(ceo.state.runs[FIRST], Received)
+
+
+def test_a_dead_letter_of_no_run_is_told_of():
+    ceo = Ceo()
+
+    handled = ceo.hand(
+        DeadLetter(dead_seq=9, recipient="trading", message_type="StreamLost", about_run=None, reason="failed")
+    )
+
+    assert [note.event for note in handled.notes] == ["mail.dead_lettered"]
+    assert handled.outgoing == ()
+
+
+def test_health_is_remembered():
+    word = BrokerHealthChanged(stream=StreamHealth.MUTE, rest_ok=True, detail="-")
+
+    assert Ceo().tell(word).state.account.health == word
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_mail_of_a_run_that_is_not_here_changes_nothing(ended):
+    ceo = Ceo()
+    if ended:
+        ceo.hand(a_submission(ONE, an_approval(ONE, expires_at=NOW)))
+    before = ceo.state
+
+    late = ceo.hand(DeadlinePassed(run_id=FIRST, deadline=Deadline.APPROVAL, token=0, due_at=NOW))
+
+    assert late.outgoing == ()
+    assert ceo.state == before
+
+
+def test_folding_the_account_stream_and_the_open_runs_alone_gives_the_same():
+    ceo = Ceo().tell(
+        a_submission(ONE),
+        a_submission(TWO),
+        HaltTrading(reason="news", by="mara"),
+        AbortRun(run_id=FIRST, by="mara"),
+        ResumeTrading(by="mara"),
+    )
+    replayed = Ceo()
+
+    for message in ceo.handled:
+        if getattr(message, "run_id", None) != FIRST:
+            replayed.hand(message)
+
+    assert replayed.state == ceo.state
