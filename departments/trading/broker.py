@@ -162,6 +162,13 @@ class Broker(Protocol):
     def rate_seen(self) -> RateSeen | None:
         """What the last answer said about the limit; None where it said nothing or there was none."""
 
+    def warm(self) -> None:
+        """Open the connection, so that the first order needn't wait for it. Sends nothing.
+
+        Raises:
+            BrokerUnavailable: There is nobody.
+        """
+
     def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
         """POST one order.
 

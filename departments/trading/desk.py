@@ -5,8 +5,10 @@ what came of it is recorded before anybody hears of it. A call that was out when
 never made again by the desk. Reads are simply asked.
 
 The order in which calls leave: cancels, SELLs, the reads that prove, BUYs, other reads; all within the limits
-(`pacing.py`). Orders of one side leave in the order in which they were written, one on the heels of the other: the next
-goes through the door as soon as the one before has left whole; answers are waited for side by side.
+(`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as the one
+before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the broker's,
+too: requests that leave a millisecond apart on two connections arrive as they like. After `BUY_FOLLOWS_S` it goes
+without that answer.
 
 A 429, or a broker that can't be reached, is no answer: nothing was taken, so the same call waits and goes again - an
 order through the door again, whose `intent_ttl_s` ends that.
@@ -33,7 +35,7 @@ from departments.trading.broker import (
 from departments.trading.door import judge
 from departments.trading.pacing import Kind
 from departments.trading.reads import Reads
-from departments.trading.turns import DeskHealth, Job, Turns
+from departments.trading.turns import DeskHealth, Job, Leaving, Turns
 from messages import broker as mail
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import Mailroom
@@ -44,6 +46,7 @@ FIRST_RETRY_S = 0.25
 LONGEST_RETRY_S = 4.0
 CANCEL_TRIED_FOR_S = 30.0
 """After so long a cancel that never reached the broker is reported as unknown; Trading decides."""
+BUY_FOLLOWS_S = 0.05
 _CLOSING_SLACK_S = 1.0
 
 
@@ -161,6 +164,8 @@ class BrokerDesk:
     def _work(self, broker: Broker) -> None:
         ended_well = False
         try:
+            if self._warm:
+                self._connect(broker)
             while (job := self._turns.next()) is not None:
                 job.work(broker, job)
             ended_well = True
@@ -168,6 +173,12 @@ class BrokerDesk:
             if not ended_well:
                 self._die(sys.exc_info()[1])
             broker.close()
+
+    def _connect(self, broker: Broker) -> None:
+        try:
+            broker.warm()
+        except BrokerUnavailable as error:
+            self._note(Note("broker.not_warm", {"what": "connection", "why": str(error)}, "warning"))
 
     def _die(self, error: BaseException | None) -> None:
         """Stop everything: a desk with a broken store, a lost lease or a bug may not call anybody."""
@@ -178,14 +189,16 @@ class BrokerDesk:
             self._on_failure(error)
 
     def _submit(self, envelope: Envelope, call: mail.SubmitOrder, broker: Broker, job: Job) -> None:
-        gone = job.gone or threading.Event()
+        leaving = job.leaving or Leaving()
         try:
             self._mailroom.ensure_durable(envelope.seq)
-            if job.before is not None:  # an order stuck on its way may hold the next one up, but not for long
-                job.before.wait(self._trading.connect_timeout_s + _CLOSING_SLACK_S)
-            self._send(envelope, call, broker, job, gone.set)
+            if job.before is not None:  # one that is stuck on its way may hold the next up, but not for long
+                job.before.departed.wait(self._trading.connect_timeout_s + _CLOSING_SLACK_S)
+                if call.intent.side is Side.BUY:
+                    job.before.answered.wait(BUY_FOLLOWS_S)
+            self._send(envelope, call, broker, job, leaving)
         finally:
-            gone.set()
+            leaving.over()
 
     def _send(
         self,
@@ -193,7 +206,7 @@ class BrokerDesk:
         call: mail.SubmitOrder,
         broker: Broker,
         job: Job,
-        departed: Callable[[], None],
+        leaving: Leaving,
     ) -> None:
         refusal = judge(
             self._mailroom.door(run_id=call.run_id, call_seq=envelope.seq),
@@ -216,7 +229,7 @@ class BrokerDesk:
             self._answer(envelope, closed)
             return
         try:
-            order = self._turns.ask(job, broker, lambda client: client.submit(intent, departed))
+            order = self._turns.ask(job, broker, lambda client: client.submit(intent, leaving.departed.set))
         except BrokerUnavailable as error:
             self._later(job, error)
         except KeysRefused as error:
@@ -230,6 +243,7 @@ class BrokerDesk:
         except OutcomeUnknown as error:
             self._answer(envelope, _unknown(call, error.why))
         else:
+            leaving.answered.set()
             self._answer(envelope, mail.OrderAnswered(run_id=call.run_id, leg=intent.leg, order=order))
 
     def _cancel(self, envelope: Envelope, call: mail.CancelOrder, first_s: float, broker: Broker, job: Job) -> None:

@@ -30,6 +30,19 @@ class DeskHealth:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How far an order is. Both are set in the end, whatever becomes of it."""
+
+    departed: threading.Event = field(default_factory=threading.Event)
+    answered: threading.Event = field(default_factory=threading.Event)
+
+    def over(self) -> None:
+        """Nobody need wait for this one."""
+        self.departed.set()
+        self.answered.set()
+
+
 @dataclass(slots=True, order=True)
 class Job:
     """One thing to do with a broker's client, starting with a slot taken.
@@ -39,8 +52,8 @@ class Job:
         number: Among equals the older goes first.
         market_data: Counts against the limit of market data requests.
         tries: How often it went back into the queue.
-        gone: Orders only: set once this one has left, or won't.
-        before: Orders only: `gone` of the order that was handed out just before; None for the first.
+        leaving: Orders only: how far this one is.
+        before: Orders only: the one that was handed out just before; None for the first.
     """
 
     kind: Kind
@@ -48,8 +61,8 @@ class Job:
     work: Callable[[Broker, "Job"], None] = field(compare=False)
     market_data: bool = field(compare=False, default=False)
     tries: int = field(compare=False, default=0)
-    gone: threading.Event | None = field(compare=False, default=None)
-    before: threading.Event | None = field(compare=False, default=None)
+    leaving: "Leaving | None" = field(compare=False, default=None)
+    before: "Leaving | None" = field(compare=False, default=None)
 
 
 class Turns:
@@ -68,7 +81,7 @@ class Turns:
         self._later: list[tuple[float, Job]] = []
         self._count = 0
         self._short_of_slots = 0
-        self._last_gone: threading.Event | None = None
+        self._last_leaving: Leaving | None = None
         self._closed = False
         self._failures = 0
         self._last_failure: str | None = None
@@ -177,8 +190,8 @@ class Turns:
     def _line_up(self, job: Job) -> None:
         """Let an order know which one it follows."""
         if job.kind in _ORDERS:
-            job.before, job.gone = self._last_gone, threading.Event()
-            self._last_gone = job.gone
+            job.before, job.leaving = self._last_leaving, Leaving()
+            self._last_leaving = job.leaving
 
     def _wait(self, wait_s: float | None, *, for_slot: bool) -> None:
         self._short_of_slots += for_slot

@@ -3,13 +3,20 @@
 import json
 import select
 import socket
+import ssl
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from ipaddress import ip_address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -316,6 +323,80 @@ def test_a_post_has_left_before_its_answer_comes_and_only_a_post_tells():
         assert not left.is_set()
 
 
+def test_warming_opens_the_connection_and_sends_nothing():
+    with Wire(default=send(200, a_clock())) as wire:
+        broker = a_broker(wire.url)
+        broker.warm()
+        port = broker._session.connected(wire.url).sock.getsockname()[1]
+        broker.clock()
+
+        assert [asked.connection for asked in wire.asked] == [port]
+
+
+def test_warming_without_a_server_says_so():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+
+        with pytest.raises(BrokerUnavailable):
+            a_broker(f"http://127.0.0.1:{taken.getsockname()[1]}").warm()
+
+
+def test_a_request_leaves_in_one_piece():
+    """A server that reads many connections would otherwise take one request's head, then another's whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        broker = a_broker(f"http://127.0.0.1:{server.getsockname()[1]}", read_timeout_s=1.0)
+        broker.warm()
+        connection, _ = server.accept()
+        with connection:
+            left = threading.Event()
+            poster = threading.Thread(target=_post_unanswered, args=(broker, left.set))
+            poster.start()
+            assert left.wait(10.0)
+            piece = connection.recv(65536)
+            poster.join(10.0)
+
+    head, _, body = piece.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v2/orders HTTP/1.1")
+    assert json.loads(body)["symbol"] == "CTVA"
+
+
+def _post_unanswered(broker, departed):
+    with pytest.raises(OutcomeUnknown):
+        broker.submit(an_intent(), departed)
+
+
+def test_a_certificate_of_nobody_is_not_trusted_and_nothing_leaves(tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_self_signed(tmp_path))
+    with Wire(default=send(200, NEW_ORDER)) as wire:
+        wire.secure(context)
+        with pytest.raises(BrokerUnavailable, match=r"(?i)certificate"):
+            a_broker(wire.url.replace("http:", "https:")).submit(an_intent(), nobody)
+
+        assert wire.asked == []
+
+
+def _self_signed(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    return path
+
+
 def test_calls_reuse_one_connection():
     with Wire(default=send(200, a_clock())) as wire:
         broker = a_broker(wire.url)
@@ -333,7 +414,7 @@ def test_a_connection_that_the_server_closed_meanwhile_costs_nothing():
     with Wire(answer_and_close, default=send(200, NEW_ORDER)) as wire:
         broker = a_broker(wire.url)
         broker.clock()
-        idle = broker._session._pools[wire.url].pool.queue[-1].sock
+        (idle,) = (connection.sock for connection in broker._session._connections.values())
         assert select.select([idle], [], [], 10.0)[0]  # the server's goodbye is here
 
         assert broker.submit(an_intent(), nobody).symbol == "CTVA"

@@ -153,6 +153,10 @@ class FakeBroker(Broker):
     def rate_seen(self) -> RateSeen | None:
         return self.exchange.rate_seen
 
+    def warm(self) -> None:
+        if self.exchange.planned["warm"]:
+            raise self.exchange.planned["warm"].popleft().error
+
     def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
         return self._call("submit", intent, lambda: self._submit(intent), departed)
 

@@ -7,9 +7,10 @@ Source: alpaca-py 0.44.0, alpaca/common/rest.py (`_one_request`).
 
 import json as jsonlib
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -17,7 +18,7 @@ import certifi
 import requests
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 _CHUNK_BYTES = 256 * 1024
@@ -86,27 +87,41 @@ def _no_constant(word: str) -> Any:
 
 
 class _Plain(HTTPConnection):
-    """A connection that tells when a request has left whole and only the answer is waited for."""
+    """A connection that sends a request in one piece, when told to.
 
-    def __init__(self, *args: Any, departed: Callable[[], None], **kwargs: Any) -> None:
+    One piece, so that a server which reads many connections takes requests in the order in which they were sent, and
+    so that there is one moment before which nothing has left.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._departed = departed
+        self._outgoing = bytearray()
 
-    def getresponse(self) -> Any:
-        self._departed()
-        return super().getresponse()
+    def send(self, data: Any) -> None:
+        """Keep a part of the request."""
+        self._outgoing += data
+
+    def flush(self) -> None:
+        """Send the request."""
+        data, self._outgoing = bytes(self._outgoing), bytearray()
+        super().send(data)
 
 
 class _Secure(HTTPSConnection):
-    """As `_Plain`, over TLS."""
+    """As `_Plain`, over TLS, certificates checked."""
 
-    def __init__(self, *args: Any, departed: Callable[[], None], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._departed = departed
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, cert_reqs="CERT_REQUIRED", ca_certs=certifi.where(), **kwargs)
+        self._outgoing = bytearray()
 
-    def getresponse(self) -> Any:
-        self._departed()
-        return super().getresponse()
+    def send(self, data: Any) -> None:
+        """Keep a part of the request."""
+        self._outgoing += data
+
+    def flush(self) -> None:
+        """Send the request."""
+        data, self._outgoing = bytes(self._outgoing), bytearray()
+        super().send(data)
 
 
 def _nobody() -> None:
@@ -119,7 +134,7 @@ class LightSession:
     Not thread-safe: one a worker.
 
     Args:
-        connect_timeout_s: For name, TCP and TLS.
+        connect_timeout_s: For TCP and TLS.
         read_timeout_s: Longest silence, and longest time for the body.
 
     Attributes:
@@ -128,9 +143,10 @@ class LightSession:
     """
 
     def __init__(self, *, connect_timeout_s: float, read_timeout_s: float) -> None:
-        self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
-        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
+        self._connections: dict[tuple[str, str], _Plain | _Secure] = {}
+        weakref.finalize(self, _close_all, self._connections)  # whoever drops a session needn't close it
         self.last_headers: Mapping[str, str] = {}
         self.departed: Callable[[], None] = _nobody
 
@@ -159,51 +175,61 @@ class LightSession:
             body = jsonlib.dumps(json).encode()
             headers = {**headers, "Content-Type": "application/json"}
         self.last_headers = {}
+        connection = self.connected(url)
         try:
-            raw = self._pool(f"{parts.scheme}://{parts.netloc}").urlopen(
-                method, target, body=body, headers=headers, retries=False, redirect=False, preload_content=False
-            )
+            connection.request(method, target, body=body, headers=headers, preload_content=False)
+            connection.flush()
+            self.departed()
+            connection.timeout = self._read_timeout_s
+            raw = connection.getresponse()
             reply = Reply(raw.status, raw.headers, self._read(raw))
-        except (NewConnectionError, ConnectTimeoutError) as error:
-            raise ConnectFailed(_one_line(error)) from error
-        except (HTTPError, OSError) as error:
+        except (HTTPError, HTTPException, OSError) as error:
+            connection.close()
             raise ExchangeFailed(_one_line(error)) from error
+        except BaseException:
+            connection.close()  # what is left in it belongs to no later request
+            raise
         self.last_headers = reply.headers
         return reply
 
+    def connected(self, url: str) -> _Plain | _Secure:
+        """Give the host's connection, opened anew if the server closed it meanwhile.
+
+        Raises:
+            ConnectFailed: No name, no host, no TLS.
+        """
+        parts = urlsplit(url)
+        connection = self._connections.get((parts.scheme, parts.netloc))
+        if connection is None:
+            kind = _Secure if parts.scheme == "https" else _Plain
+            connection = kind(parts.hostname or "", parts.port, timeout=self._connect_timeout_s)
+            self._connections[parts.scheme, parts.netloc] = connection
+        if not connection.is_connected:
+            connection.close()
+            connection.timeout = self._connect_timeout_s
+            try:
+                connection.connect()
+            except (HTTPError, OSError) as error:
+                connection.close()
+                raise ConnectFailed(_one_line(error)) from error
+        return connection
+
     def close(self) -> None:
         """Close every connection."""
-        for pool in self._pools.values():
-            pool.close()
-
-    def _pool(self, origin: str) -> urllib3.HTTPConnectionPool:
-        pool = self._pools.get(origin)
-        if pool is None:
-            trust = {"ca_certs": certifi.where()} if origin.startswith("https:") else {}
-            pool = urllib3.connection_from_url(origin, maxsize=1, timeout=self._timeout, **trust)
-            kind: Any = _Secure if origin.startswith("https:") else _Plain
-            pool.ConnectionCls = partial(kind, departed=self._tell_departed)  # type: ignore[assignment]  # a factory does
-            self._pools[origin] = pool
-        return pool
-
-    def _tell_departed(self) -> None:
-        self.departed()
+        _close_all(self._connections)
 
     def _read(self, raw: urllib3.BaseHTTPResponse) -> bytes:
         deadline = time.monotonic() + self._read_timeout_s
         body = bytearray()
-        whole = False
-        try:
-            while chunk := raw.read1(_CHUNK_BYTES):
-                body += chunk
-                _check_bounds(len(body), late=time.monotonic() > deadline)
-            whole = True
-        finally:
-            if whole:
-                raw.release_conn()
-            else:
-                raw.close()
+        while chunk := raw.read1(_CHUNK_BYTES):
+            body += chunk
+            _check_bounds(len(body), late=time.monotonic() > deadline)
         return bytes(body)
+
+
+def _close_all(connections: Mapping[tuple[str, str], _Plain | _Secure]) -> None:
+    for connection in connections.values():
+        connection.close()
 
 
 def _check_bounds(size_bytes: int, *, late: bool) -> None:
@@ -213,14 +239,12 @@ def _check_bounds(size_bytes: int, *, late: bool) -> None:
         raise ExchangeFailed("timeout: the body came too slowly")
 
 
-_KINDS = {
-    "ReadTimeoutError": "timeout",
-    "ConnectTimeoutError": "connect timeout",
-    "ProtocolError": "connection lost",
-}
-
-
 def _one_line(error: Exception) -> str:
     """Name an error in a line: its kind in words that an operator knows, then its text."""
-    kind = type(error).__name__
-    return f"{_KINDS.get(kind, kind)}: {' '.join(str(error).split())}"[:300]
+    if isinstance(error, (TimeoutError, urllib3.exceptions.TimeoutError)):
+        kind = "timeout"
+    elif isinstance(error, (HTTPException, ConnectionError, urllib3.exceptions.ProtocolError)):
+        kind = "connection lost"
+    else:
+        kind = type(error).__name__
+    return f"{kind}: {' '.join(str(error).split())}"[:300]

@@ -91,6 +91,7 @@ class AlpacaBroker:
         self._client._retry_codes = []  # noqa: SLF001 - as above
         headers = self._client._get_default_headers()  # noqa: SLF001 - built anew for each request otherwise
         self._client._get_default_headers = lambda: headers  # noqa: SLF001 - as above
+        self._rest_url = endpoints.rest_url
         self._data_url = endpoints.data_url
         self._feed = feed
         self._now = now
@@ -108,6 +109,13 @@ class AlpacaBroker:
         if reset is not None and reset > _EPOCH_FROM:
             reset = max(0, reset - int(self._now().timestamp()))
         return RateSeen(limit=limit, remaining=remaining, reset_in_s=reset)
+
+    def warm(self) -> None:
+        """See `Broker`."""
+        try:
+            self._session.connected(self._rest_url)
+        except ConnectFailed as error:
+            raise BrokerUnavailable(str(error)) from error
 
     def submit(self, intent: OrderIntent, departed: Callable[[], None]) -> OrderFacts:
         """See `Broker`."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from departments.office.settings import TradingSettings
+from departments.trading import desk as desk_module
 from departments.trading.broker import (
     BrokerRefused,
     BrokerUnavailable,
@@ -459,11 +460,28 @@ def test_orders_of_one_side_leave_in_the_order_they_were_written():
         assert legs == ["B01", "B02", "B03"]
 
 
+def a_list_of_orders(office, side):
+    """Twelve orders of one side, all approved and, for BUYs, with an open gate; their legs."""
+    submission = a_submission(a_plan(sells=12 * (side is Side.SELL), buys=12 * (side is Side.BUY)))
+    run_id = submission.run_id
+    office.write(submission, Recipient.EXECUTIVE)
+    office.write(an_open_gate(run_id, ()), Recipient.EXECUTIVE)
+    for trade in submission.plan.trades:
+        office.exchange.prices[trade.symbol] = Decimal(1)
+        office.exchange.shares[trade.symbol] = trade.qty
+        intent = OrderIntent(
+            leg=trade.leg,
+            client_order_id=client_order_id_for(run_id, trade.leg, 1),
+            symbol=trade.symbol,
+            side=trade.side,
+            qty=trade.qty,
+        )
+        office.desk.submit(office.write(mail.SubmitOrder(run_id=run_id, intent=intent, intended_at=NOW)))
+    return [trade.leg for trade in submission.plan.trades]
+
+
 @pytest.mark.parametrize("workers", [4, 16])
-def test_orders_leave_in_that_order_from_however_many_threads_and_answers_are_waited_for_side_by_side(workers):
-    submission = a_submission(a_plan(sells=0, buys=12))
-    legs = [trade.leg for trade in submission.plan.trades]
-    exchange = FakeExchange(prices={trade.symbol: Decimal(1) for trade in submission.plan.trades})
+def test_sells_leave_in_order_from_however_many_threads_and_answers_are_waited_for_side_by_side(workers):
     out = threading.Semaphore(0)
     go, overtaken = threading.Event(), threading.Event()
 
@@ -472,20 +490,9 @@ def test_orders_leave_in_that_order_from_however_many_threads_and_answers_are_wa
         out.release()
         assert go.wait(LIMIT_S)
 
-    exchange.before = hold_answers
-    with an_office(exchange=exchange, start=False, workers=workers) as office:
-        run_id = submission.run_id
-        office.write(submission, Recipient.EXECUTIVE)
-        office.write(an_open_gate(run_id, ()), Recipient.EXECUTIVE)
-        for trade in submission.plan.trades:
-            intent = OrderIntent(
-                leg=trade.leg,
-                client_order_id=client_order_id_for(run_id, trade.leg, 1),
-                symbol=trade.symbol,
-                side=trade.side,
-                qty=trade.qty,
-            )
-            office.desk.submit(office.write(mail.SubmitOrder(run_id=run_id, intent=intent, intended_at=NOW)))
+    with an_office(start=False, workers=workers) as office:
+        office.exchange.before = hold_answers
+        legs = a_list_of_orders(office, Side.SELL)
         door = office.mailroom.door
 
         def slow_at_first(**question):
@@ -499,11 +506,51 @@ def test_orders_leave_in_that_order_from_however_many_threads_and_answers_are_wa
         go.set()
         office.wait(len(legs))
 
-        assert [about.leg for name, about in exchange.calls if name == "submit"] == legs
+        assert [about.leg for name, about in office.exchange.calls if name == "submit"] == legs
+
+
+def test_a_buy_follows_the_answer_of_the_one_before(monkeypatch):
+    monkeypatch.setattr(desk_module, "BUY_FOLLOWS_S", LIMIT_S)
+    out = []
+    together = threading.Event()
+
+    def look_who_is_out(_name, about):
+        out.append(about)
+        if len(out) > 1:
+            together.set()
+        together.wait(0.02)  # whoever could leave meanwhile has the time to
+        out.remove(about)
+
+    with an_office(start=False) as office:
+        office.exchange.before = look_who_is_out
+        legs = a_list_of_orders(office, Side.BUY)
+        office.desk.start()
+        office.wait(len(legs))
+
+        assert [about.leg for name, about in office.exchange.calls if name == "submit"] == legs
+        assert not together.is_set()
+
+
+def test_a_buy_that_is_not_answered_holds_the_next_up_only_for_a_moment():
+    hung = threading.Event()
+
+    def hang_at_first(_name, about):
+        if about.leg == "B01":
+            assert hung.wait(LIMIT_S)
+
+    with an_office(start=False) as office:
+        office.exchange.before = hang_at_first
+        legs = a_list_of_orders(office, Side.BUY)
+        office.desk.start()
+        answered = office.wait(len(legs) - 1)
+        hung.set()
+
+        assert {answer.leg for answer in answered} == set(legs[1:])
+        office.wait(len(legs))
 
 
 def test_an_order_that_does_not_leave_holds_nobody_up():
-    with an_office() as office:
+    with an_office(connect_timeout_s=60) as office:
         open_the_gate(office)
         for leg in ("B01", "B02", "B03"):
             stale = leg == "B02"
@@ -733,6 +780,7 @@ def test_a_few_assets_are_asked_for_by_name():
 
 def test_warming_that_fails_stops_nothing():
     exchange = FakeExchange(prices={"SA": Decimal(1)}, shares={"SA": Decimal(10)})
+    exchange.plan("warm", BrokerUnavailable("connection refused"), times=4)
     exchange.plan("clock", BrokerUnavailable("http 500"))
     exchange.plan("assets", BrokerUnavailable("http 500"))
     with an_office(exchange=exchange, warm=True) as office:
