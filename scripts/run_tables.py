@@ -168,17 +168,18 @@ def _print_violations(screen: "Console", view: View) -> None:
         if leg.get("reason"):
             screen.print(f"{leg['symbol']}: {words(leg['reason'])}", style="yellow")
         for violation in leg["violations"]:
-            screen.print(f"{word} {leg['side'].upper()} {leg['symbol']}: {_violation(violation)}", style="magenta")
+            screen.print(f"{word} {leg['side'].upper()} {leg['symbol']}: {violation_words(violation)}", style="magenta")
     told = [violation for leg in view["legs"] for violation in leg["violations"]]
     for violation in view.get("violations", ()):
         if violation in told:
             continue
-        screen.print(f"REJECTED: {_violation(violation)}", style="red")
+        screen.print(f"REJECTED: {violation_words(violation)}", style="red")
     for violation in view.get("breaches", ()):
-        screen.print(f"was broken before the plan: {_violation(violation)}", style="dim")
+        screen.print(f"was broken before the plan: {violation_words(violation)}", style="dim")
 
 
-def _violation(violation: View) -> str:
+def violation_words(violation: View) -> str:
+    """A violation on one line: rule, figure, limit, file and key."""
     against = "" if violation["limit"] is None else f" against {violation['limit']}"
     where = "" if violation["file"] is None else f" ({violation['file']}: {violation['key']})"
     return words(f"{violation['rule']}: {violation['figure']}{against}{where}")

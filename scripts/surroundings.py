@@ -35,6 +35,20 @@ def store_url() -> str:
     return os.environ.get("FIRM_STORE_URL") or f"sqlite:///{firm_home() / 'firm.db'}"
 
 
+def alpaca_keys(command: str) -> tuple[str, str]:
+    """Alpaca's key pair out of the environment.
+
+    Raises:
+        Failure: One of them is missing.
+    """
+    names = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
+    key_id, secret_key = (os.environ.get(name) or "" for name in names)
+    if not key_id or not secret_key:
+        missing = names[0] if not key_id else names[1]
+        raise Failure(Code.UNREACHABLE, f"{command}: {missing} is not set, expected Alpaca's keys in the environment")
+    return key_id, secret_key
+
+
 def person() -> str:
     """Who types: user and machine."""
     try:

@@ -1,0 +1,159 @@
+"""`firm check`: all rules on the account as it is, then the whole plan on a twin of it. Sends nothing."""
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.failure import Code, Failure
+from scripts.surroundings import now
+
+if TYPE_CHECKING:
+    from departments.office.settings import Settings
+    from messages.plans import Plan
+    from messages.reviews import PlanReviewed
+    from messages.snapshots import Snapshot
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the verb takes."""
+    parser.add_argument("plan", type=Path, metavar="PLAN.yaml")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def run(given: Namespace) -> int:
+    """Check; 0 if the plan passes, 4 if it doesn't."""
+    began = time.monotonic()
+    settings, plan, text = _read(given.plan)
+    took: dict[str, float] = {}
+    live = _look(settings, plan)
+    took["look"] = time.monotonic() - began
+    shown = _rehearsed(settings, plan, text, live, took)
+    took["all"] = time.monotonic() - began
+    shown["took_s"] = {name: round(seconds, 2) for name, seconds in took.items()}
+    if given.json:
+        print(json.dumps(shown, indent=2))
+    else:
+        from scripts.check_tables import print_check
+
+        print_check(shown)
+    return Code.DONE if shown["passes"] else Code.REJECTED
+
+
+def _read(path: Path) -> tuple["Settings", "Plan", str]:
+    from departments.executive.plan_file import read_plan
+    from departments.office.bad_input import BadInput
+    from departments.office.settings_loader import load_settings
+    from scripts.surroundings import firm_config
+
+    try:
+        settings = load_settings(firm_config())
+        plan, text = read_plan(path, accounts=settings.firm.accounts)
+    except BadInput as error:
+        raise Failure(Code.BAD_INPUT, str(error)) from None
+    return settings, plan, text
+
+
+def _look(settings: "Settings", plan: "Plan") -> "Snapshot":
+    """One look at the account, reads only.
+
+    Raises:
+        Failure: It could not be had.
+    """
+    from departments.trading.alpaca.endpoints import endpoints
+    from departments.trading.alpaca.rest import AlpacaBroker
+    from departments.trading.broker import BrokerError
+    from departments.trading.look_once import look_once
+    from scripts.surroundings import alpaca_keys
+
+    try:
+        alpaca = endpoints(os.environ)
+    except ValueError as error:
+        raise Failure(Code.BAD_INPUT, f"firm check: {error}") from None
+    key_id, secret_key = alpaca_keys("firm check")
+    broker = AlpacaBroker(
+        endpoints=alpaca,
+        key_id=key_id,
+        secret_key=secret_key,
+        connect_timeout_s=settings.trading.connect_timeout_s,
+        read_timeout_s=settings.trading.read_timeout_s,
+    )
+    try:
+        return look_once(broker, symbols=[trade.symbol for trade in plan.trades], now=now)
+    except BrokerError as error:
+        raise Failure(Code.UNREACHABLE, f"firm check: {alpaca.rest_url}: {error}") from None
+    finally:
+        broker.close()
+
+
+def _verdict(settings: "Settings", plan: "Plan", live: "Snapshot") -> "PlanReviewed":
+    """Compliance's own review, on this look."""
+    from departments.compliance.review import review
+    from departments.rulebook.limits import limits_of
+    from messages.reviews import ReviewPlan, Stage
+    from messages.values import run_id_for
+
+    ask = ReviewPlan(
+        run_id=run_id_for(plan.account, plan.plan_sha256),
+        review=1,
+        stage=Stage.SUBMISSION,
+        trades=plan.trades,
+        snapshot=live,
+        funding=plan.funding or settings.executive.funding,
+    )
+    return review(ask, limits_of(settings), settings.executive.on_violation)
+
+
+def _rehearsed(
+    settings: "Settings", plan: "Plan", text: str, live: "Snapshot", took: dict[str, float]
+) -> dict[str, Any]:
+    """Judge, and rehearse what the rules let pass: once as planned, once for each SELL that could fail."""
+    from departments.executive.dry_run import Rehearsal, document
+    from departments.executive.twin import NoTwin, twin_of
+    from departments.rulebook.limits import limits_of
+    from messages.values import LegId, Side
+
+    began = time.monotonic()
+    verdict = _verdict(settings, plan, live)
+    took["rules"] = time.monotonic() - began
+    expired = plan.expires_at is not None and plan.expires_at <= now()
+    twin, base = None, None
+    failures: dict[LegId, Rehearsal] = {}
+    if not verdict.rejected and not expired:
+        from scripts.rehearsal import stage
+
+        began = time.monotonic()
+        try:
+            twin = twin_of(live, plan, min_time_to_close_s=settings.executive.min_time_to_close_s)
+        except NoTwin as error:
+            raise Failure(Code.REJECTED, f"firm check: the account can't be rebuilt: {error}") from None
+        with stage(twin, settings) as on:
+            base = on.rehearse(plan, text)
+            took["rehearsal"] = time.monotonic() - began
+            began = time.monotonic()
+            for trade in plan.trades:
+                if trade.side is Side.SELL:
+                    _tell(f"rehearsing that {trade.symbol} is not sold ...")
+                    failures[trade.leg] = on.rehearse(plan, text, without=trade.leg)
+            took["failures"] = time.monotonic() - began
+    return document(
+        plan=plan,
+        run_id=verdict.run_id,
+        live=live,
+        verdict=verdict,
+        limits=limits_of(settings),
+        expired=expired,
+        twin=twin,
+        base=base,
+        failures=failures,
+    )
+
+
+def _tell(what: str) -> None:
+    """Say what is being done, where somebody watches."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{what}")
+        sys.stderr.flush()
