@@ -20,6 +20,7 @@ VERBS = {
     "release": ("scripts.release", "let a held run go on"),
     "abort": ("scripts.abort", "end a run: cancel, confirm, verify"),
     "init": ("scripts.init", "make FIRM_HOME and a first configuration"),
+    "doctor": ("scripts.doctor", "the pre-trading checklist: config, keys, account, clock, stream, store, limits"),
     "verify": ("scripts.verify", "check the journal's hash chain"),
     "paper-alpaca": ("scripts.paper_alpaca_server", "a local Alpaca to try things out with"),
 }

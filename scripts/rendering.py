@@ -32,6 +32,9 @@ STYLES = {
     "cut": "magenta",
     "dropped": "magenta",
     "planned": "dim",
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "bold red",
 }
 
 

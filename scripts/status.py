@@ -32,7 +32,7 @@ def run(given: Namespace) -> int:
             return code_of(view)
         from departments.executive.report import view_firm
 
-        firm = {**view_firm(counter), **_words_not_yet_read(counter)}
+        firm = {**view_firm(counter), **words_not_yet_read(counter)}
     firm["account"] = firm.get("account") or account
     if given.json:
         print(json.dumps(firm, indent=2))
@@ -43,7 +43,7 @@ def run(given: Namespace) -> int:
     return Code.DONE
 
 
-def _words_not_yet_read(counter: "Counter") -> dict[str, Any]:
+def words_not_yet_read(counter: "Counter") -> dict[str, Any]:
     """What halts and resumes in the letterbox change: the last door heeds them before any daemon has read them."""
     from messages.control import HaltTrading, ResumeTrading
 
