@@ -40,13 +40,14 @@ def render() -> str:
                 label = event if detail is None else f"{event} ({detail})"
                 arrows.append(f"    {phase} --> {name}: {label.replace(':', ' -')}")
     table = ["| phase | event | next |", "|---|---|---|"]
-    table += [f"| {phase} | {event.replace('|', 'or')} | {after.replace('|', 'or')} |" for phase, event, after in rows()]
+    table += [f"| {' | '.join(cell.replace('|', 'or') for cell in row)} |" for row in rows()]
     diagram = "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> Queued", *arrows, "    Ended --> [*]", "```"])
     return (
         "# The two-phase machine\n\n"
-        "Made from `departments/executive/execution.py` by `python -m scripts.machine_doc`; a test keeps it current.\n\n"
-        f"{diagram}\n\nFrom any phase a halt, an abort, the approval's expiry or a forbidding fact leads out, as the last "
-        "rows say.\n\n" + "\n".join(table) + "\n"
+        "Made from `departments/executive/execution.py` by `python -m scripts.machine_doc`; "
+        "a test keeps it current.\n\n"
+        f"{diagram}\n\nFrom any phase a halt, an abort, the approval's expiry or a forbidding fact leads out, "
+        "as the last rows say.\n\n" + "\n".join(table) + "\n"
     )
 
 
