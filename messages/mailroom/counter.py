@@ -60,7 +60,7 @@ class SqlCounter:
     def letters(self) -> tuple[Envelope, ...]:
         """See `port.Counter.letters`. One that can't be read is among the dead letters."""
         envelopes = []
-        for row in self._journal.new_letters():
+        for row in self._journal.unhandled_letters():
             try:
                 envelopes.append(self._journal.letter(row))
             except Undecodable:

@@ -89,6 +89,10 @@ class Journal:
         """Letters that are not imported, oldest first."""
         return [LetterRow._make(row) for row in self._database.read("new_letters")]
 
+    def unhandled_letters(self) -> list[LetterRow]:
+        """Letters that are not imported, or lie in an inbox, oldest first."""
+        return [LetterRow._make(row) for row in self._database.read("unhandled_letters")]
+
     def at(self, seq: int) -> Envelope | None:
         """The mail with this number, kept once read (so without its attempts); None where there is none.
 

@@ -188,7 +188,10 @@ class Counter(Protocol):
         """Hand a letter in; durable on return; wakes the daemon. False if `message_id` was handed in before."""
 
     def letters(self) -> tuple[Envelope, ...]:
-        """Letters no daemon has imported yet, oldest first (seq is the letterbox's own)."""
+        """Letters whose effect `history` does not show yet, oldest first (seq is the letterbox's own).
+
+        They lie in the letterbox, or in the journal unhandled: whatever was handed in is here, or in the history.
+        """
 
     def runs(self) -> tuple[RunRow, ...]:
         """The register, newest last."""

@@ -21,6 +21,13 @@ FROM store""",
     "new_letters": """SELECT letters.number, letters.message_id, letters.sender, letters.recipient, letters.sent_at, letters.run_id, letters.type, letters.version, letters.body, letters.documents
 FROM letters
 WHERE letters.imported_seq IS NULL ORDER BY letters.number""",
+    "unhandled_letters": """SELECT letters.number, letters.message_id, letters.sender, letters.recipient, letters.sent_at, letters.run_id, letters.type, letters.version, letters.body, letters.documents
+FROM letters
+WHERE letters.imported_seq IS NULL UNION ALL SELECT letters.number, letters.message_id, letters.sender, letters.recipient, letters.sent_at, letters.run_id, letters.type, letters.version, letters.body, letters.documents
+FROM letters
+WHERE letters.message_id IN (SELECT mail.message_id
+FROM mail
+WHERE mail.message_id IS NOT NULL AND mail.handled_seq IS NULL AND mail.aside_reason IS NULL) AND letters.imported_seq IS NOT NULL ORDER BY number""",
     "newest_letter": """SELECT max(letters.number) AS max_1
 FROM letters
 WHERE letters.imported_seq IS NULL""",

@@ -168,6 +168,13 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
         .values({name: _arg(name) for name in LETTER_COLUMNS if name != "number"})
         .on_conflict_do_nothing(),
         "new_letters": sa.select(*LETTER).where(letters.c.imported_seq.is_(None)).order_by(letters.c.number),
+        "unhandled_letters": sa.union_all(
+            sa.select(*LETTER).where(letters.c.imported_seq.is_(None)),
+            sa.select(*LETTER).where(
+                letters.c.message_id.in_(sa.select(mail.c.message_id).where(mail.c.message_id.is_not(None), *waiting)),
+                letters.c.imported_seq.is_not(None),
+            ),
+        ).order_by("number"),
         "newest_letter": sa.select(sa.func.max(letters.c.number)).where(letters.c.imported_seq.is_(None)),
         "mark_letter": sa.update(letters)
         .where(letters.c.number == _arg("number"))

@@ -94,6 +94,15 @@ class FakeStore:
         """Letters that are not imported, oldest first."""
         return [letter for message_id, letter in self.letters.items() if message_id not in self.imported]
 
+    def unhandled_letters(self) -> list[Envelope]:
+        """Letters that are not imported, or lie in an inbox, oldest first."""
+        waiting = {self.mail[seq].message_id for seq in self.waiting()}
+        return [
+            letter
+            for message_id, letter in self.letters.items()
+            if message_id not in self.imported or message_id in waiting
+        ]
+
     def as_stored(self, row: HandledMail) -> HandledMail:
         """With the attempts that were counted, as the journal's rows show them."""
         outgoing = tuple(self.mail[envelope.seq] for envelope in row.outgoing)
@@ -442,7 +451,7 @@ class FakeCounter(Counter):
         return True
 
     def letters(self) -> tuple[Envelope, ...]:
-        return tuple(self._store.new_letters())
+        return tuple(self._store.unhandled_letters())
 
     def runs(self) -> tuple[RunRow, ...]:
         opened = self._store.opened_by

@@ -215,8 +215,22 @@ def test_a_letter_is_imported_once(house):
     assert mailroom.import_letters(NOW) == ()
     mailroom.flush()
     assert mailroom.import_letters(NOW) == ()
-    assert counter.letters() == ()
     assert house.crash(mailroom).import_letters(NOW) == ()
+
+
+def test_a_letter_stands_among_the_letters_until_the_history_shows_it(house):
+    counter = house.counter()
+    counter.post(message_id="letter-1", recipient=CEO, message=a_halt(), at=NOW)
+    mailroom = ready(house.open())
+    (mail,) = mailroom.import_letters(NOW)
+    mailroom.flush()
+    in_the_inbox = counter.letters()
+    handle(mailroom, mail)
+    mailroom.flush()
+
+    assert [(letter.message_id, letter.message) for letter in in_the_inbox] == [("letter-1", a_halt())]
+    assert counter.letters() == ()
+    assert [row.envelope.message_id for row in counter.history(CEO, run_id=None)] == ["letter-1"]
 
 
 def test_a_letter_whose_import_was_lost_in_a_crash_is_imported_again(house):
@@ -262,7 +276,6 @@ def test_a_letter_with_an_id_that_the_journal_knows_is_only_marked(house):
     assert mailroom.import_letters(NOW) == ()
 
     mailroom.flush()
-    assert house.counter().letters() == ()
     assert len(mailroom.unhandled(CEO)) == 1
 
 

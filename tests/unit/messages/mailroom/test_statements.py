@@ -26,6 +26,7 @@ INDEXED = [
     "aside",
     "door",
     "new_letters",
+    "unhandled_letters",
     "document",
     "mark_handled",
     "put_aside",

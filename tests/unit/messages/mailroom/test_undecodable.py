@@ -124,7 +124,7 @@ def test_a_letter_that_nobody_can_read_is_imported_as_a_dead_letter(sql, newer_v
     again = sql.crash(mailroom)
     assert len(again.import_letters(NOW)) == 2
     again.flush()
-    assert sql.counter().letters() == ()
+    assert [letter.message_id for letter in sql.counter().letters()] == ["2"]
     assert len(sql.counter().dead_letters()) == 1
     assert sql.crash(again).import_letters(NOW) == ()
 
