@@ -5,6 +5,7 @@ Nothing here knows the account's own address: the firm that is started is given 
 
 import json
 import select
+import signal
 import tempfile
 import time
 import urllib.error
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -130,12 +132,27 @@ def stage(twin: Twin, settings: "Settings") -> Iterator[Stage]:
         ),
         "trading": settings.trading.model_copy(update={"requests_per_minute": 10_000}),
     }
-    with tempfile.TemporaryDirectory(prefix="firm-check.") as folder:
+    with _tidy_when_told_to_stop(), tempfile.TemporaryDirectory(prefix="firm-check.") as folder:
         scratch = Path(folder)
         state = scratch / "twin.yaml"
         state.write_text(json.dumps(twin.state), encoding="utf-8")  # JSON is YAML
         with local_alpaca(state) as url:
             yield Stage(url=url, twin=twin, scratch=scratch, settings=settings.model_copy(update=quick))
+
+
+@contextmanager
+def _tidy_when_told_to_stop() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP as Ctrl-C is taken: the twin and the scratch folder go before we do."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _rehearse(on: Stage, home: Path, plan: "Plan", text: str, *, release: bool) -> Rehearsal:

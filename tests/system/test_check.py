@@ -1,11 +1,14 @@
 """`firm check`: the verdict, the rehearsal, and the proof that nothing is sent to the account."""
 
 import json
+import signal
+import subprocess
+import time
 
 import pytest
 
 from tests.builders import november, small
-from tests.daemon import Home
+from tests.daemon import FIRM, Home, nap
 from tests.paper import PaperAlpaca
 
 LIMIT_S = 100
@@ -167,3 +170,29 @@ def test_a_plan_that_cannot_be_read_exits_2_and_asks_nobody(tmp_path):
 
     assert answer.returncode == 2
     assert str(path) in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_check_that_is_told_to_stop_leaves_nothing_behind(tmp_path, number):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with PaperAlpaca(small.account()) as paper, Home(tmp_path, paper) as home:
+        path = tmp_path / "plan.yaml"
+        path.write_text(small.plan(), encoding="utf-8")
+        check = subprocess.Popen(
+            [str(FIRM), "check", str(path)],
+            env=home.env | {"TMPDIR": str(scratch)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        ends = time.monotonic() + LIMIT_S
+        while not list(scratch.glob("firm-check.*/run.*/firm.db")):
+            assert check.poll() is None
+            assert time.monotonic() < ends
+            nap(0.01)
+        check.send_signal(number)
+        complaint = check.communicate(timeout=LIMIT_S)[1]
+
+    assert (check.returncode, complaint) == (130, "firm: interrupted\n")
+    assert list(scratch.iterdir()) == []
