@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from departments.trading.health import check_stream
+from departments.trading.health import MUTE_AFTER, check_stream
 from departments.trading.orders import Intended, Seen
 from departments.trading.reconcile import see
 from departments.trading.sheet import Sheet
@@ -29,7 +29,7 @@ def make_round(sheet: Sheet, token: int) -> None:
     """Take a reconcile timer."""
     if token != sheet.run.tick_token:
         return
-    sheet.run = replace(sheet.run, tick_token=None)
+    sheet.run = replace(sheet.run, tick_token=None, hurried=False)
     check_stream(sheet)
     if sheet.run.is_settled:
         return
@@ -52,12 +52,19 @@ def resumed(sheet: Sheet) -> None:
 
 
 def keep_rounds(sheet: Sheet) -> None:
-    """Have a reconcile timer running while there is something to find out."""
+    """Have a reconcile timer running while there is something to find out; sooner where the stream is to be judged.
+
+    A fill may come just after a round and show in the next one only; a third round to judge by would be too late.
+    """
     run = sheet.run
     untold = any(isinstance(one.standing, Seen) and one.standing.ahead_since for one in run.records.values())
-    if run.tick_token is None and (untold or not run.is_settled):
-        token = sheet.set_timer(Deadline.RECONCILE, timedelta(seconds=sheet.settings.reconcile_interval_s))
-        sheet.run = replace(sheet.run, tick_token=token)
+    if run.is_settled and not untold:
+        return
+    if run.tick_token is not None and (run.hurried or not untold):
+        return
+    interval = timedelta(seconds=sheet.settings.reconcile_interval_s)
+    token = sheet.set_timer(Deadline.RECONCILE, min(interval, MUTE_AFTER) if untold else interval)
+    sheet.run = replace(sheet.run, tick_token=token, hurried=untold)
 
 
 def list_of(run: RunOrders) -> FetchOrders:

@@ -67,6 +67,7 @@ class RunOrders:
         strangers: Alpaca's ids of strangers that the CEO knows.
         once: What was said and is not to be said again.
         tick_token: The reconcile timer; None while none runs.
+        hurried: It was set to judge the stream, and comes no later than that needs.
         last_token: Timers set so far.
         listed_at: When the orders were listed last, store's clock.
         list_asked_at: When the list was asked for that is not here yet, store's clock.
@@ -85,6 +86,7 @@ class RunOrders:
     strangers: frozenset[OrderId] = frozenset()
     once: frozenset[str] = frozenset()
     tick_token: int | None = None
+    hurried: bool = False
     last_token: int = 0
     listed_at: datetime | None = None
     list_asked_at: datetime | None = None

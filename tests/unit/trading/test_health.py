@@ -81,6 +81,16 @@ def test_what_rest_knows_and_the_stream_does_not_tell_makes_it_mute_within_ten_s
     assert streams(desk) == [StreamHealth.UP, StreamHealth.MUTE]
 
 
+def test_a_fill_right_after_a_round_is_missed_within_ten_seconds_too():
+    desk = connected(S1)
+    desk.give(t.answered(t.facts(S1)))
+    desk.wait(5.1, shows(t.facts(S1)))  # the fill comes now
+
+    desk.wait(9.5, shows(t.facts(S1, "filled", 100, at_s=6)))
+
+    assert streams(desk) == [StreamHealth.UP, StreamHealth.MUTE]
+
+
 def test_the_next_frame_ends_it():
     desk = connected(S1)
     desk.give(t.answered(t.facts(S1)))
