@@ -22,7 +22,8 @@ def print_firm(view: View) -> None:
     because = f": {words(view['halted_because'])}" if halted and view.get("halted_because") else ""
     screen.print(f"trading: {view['trading_state']}{because}", style="bold red" if halted else "")
     detail = f" ({words(view['stream_detail'])})" if view.get("stream_detail") else ""
-    screen.print(f"stream: {view['stream'] or 'not yet seen'}{detail}")
+    unseen = "not yet seen" if view["daemon"] else "nobody listens"
+    screen.print(f"stream: {view['stream'] or unseen}{detail}")
     rows = [(run["run_id"], run["plan_id"], run["phase"], run["reason"] or run["waiting_for"]) for run in view["runs"]]
     if rows:
         screen.print(table("Runs", ("run", "plan", "phase", "reason, or what it waits for"), rows))

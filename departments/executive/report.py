@@ -79,10 +79,11 @@ def view_firm(counter: Counter) -> dict[str, Any]:
             runs.append(
                 {key: shown.get(key) for key in ("run_id", "plan_id", "phase", "outcome", "reason", "waiting_for")}
             )
-    health = state.account.health
+    holder = counter.holder()
+    health = None if holder is None else state.account.health  # a word about a stream that nobody listens to is stale
     return {
         "account": account,
-        "daemon": counter.holder(),
+        "daemon": holder,
         "trading_state": "ACTIVE" if state.account.halted is None else "HALTED",
         "halted_because": state.account.halted,
         "stream": None if health is None else health.stream.value,
