@@ -19,7 +19,7 @@ import structlog
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
-from departments.office.actor import DepartmentActor, Office, write_note
+from departments.office.actor import DepartmentActor, Done, Office, write_note
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
@@ -94,6 +94,7 @@ class Firm:
         self._gave_up: str | None = None
         self._log = structlog.get_logger().bind(department="office", account=account)
         self._differs: list[tuple[RunId | None, str]] = []
+        self._done = {name: Done() for name in self.ORDER}
 
     @property
     def gave_up(self) -> str | None:
@@ -209,6 +210,7 @@ class Firm:
             settings_sha256=self._sha256,
             failed=self._supervisor.failed,
             replay_differs=lambda run_id, how: self._differs.append((run_id, how)),
+            done=self._done[name],
         )
         return DepartmentActor.start(self._department(name), office)
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -24,9 +24,31 @@ REMEMBERED = 20_000
 """Numbers of handled mail kept to recognise mail that reaches us twice around a restart."""
 
 
+class Done:
+    """Which mail a department has handled in this process, as far as it can still come twice."""
+
+    def __init__(self) -> None:
+        self._seqs: set[int] = set()
+        self._order: deque[int] = deque()
+
+    def __contains__(self, seq: int) -> bool:
+        return seq in self._seqs
+
+    def add(self, seq: int) -> None:
+        """Note one piece of mail; the oldest of too many is forgotten."""
+        self._seqs.add(seq)
+        self._order.append(seq)
+        if len(self._order) > REMEMBERED:
+            self._seqs.discard(self._order.popleft())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Office:
-    """What every department is given."""
+    """What every department is given.
+
+    Attributes:
+        done: One a department, handed on to an actor's successor: a timer may be kept for both of them.
+    """
 
     mailroom: Mailroom
     directory: Directory
@@ -35,6 +57,7 @@ class Office:
     settings_sha256: str
     failed: Callable[[Recipient, BaseException], None]
     replay_differs: Callable[[RunId | None, str], None]
+    done: Done = field(default_factory=Done)
 
 
 class DepartmentActor(pykka.ThreadingActor):
@@ -45,8 +68,7 @@ class DepartmentActor(pykka.ThreadingActor):
         self._department = department
         self._office = office
         self._state: Any = department.initial()
-        self._done: set[int] = set()
-        self._done_order: deque[int] = deque()
+        self._done = office.done
         self._log = structlog.get_logger().bind(department=department.name.value, account=office.mailroom.account)
 
     def on_start(self) -> None:
@@ -75,7 +97,7 @@ class DepartmentActor(pykka.ThreadingActor):
             opens_run=handled.opens_run,
         )
         self._state = handled.state
-        self._remember(envelope.seq)
+        self._done.add(envelope.seq)
         self._office.directory.deliver(sent)
         self._write(handled, envelope)
 
@@ -97,15 +119,9 @@ class DepartmentActor(pykka.ThreadingActor):
         letter = self._office.mailroom.dead_letter(
             envelope, reason=f"failed {MAX_ATTEMPTS} times", at=self._office.clock.now()
         )
-        self._remember(envelope.seq)
+        self._done.add(envelope.seq)
         self._office.directory.deliver_one(letter)
         return True
-
-    def _remember(self, seq: int) -> None:
-        self._done.add(seq)
-        self._done_order.append(seq)
-        if len(self._done_order) > REMEMBERED:
-            self._done.discard(self._done_order.popleft())
 
     def _fold(self) -> None:
         known: dict[str, Settings] = {self._office.settings_sha256: self._office.settings}

@@ -439,6 +439,8 @@ class Exchange:
         price = self.prices_usd[order.symbol]
         price *= (1 - SPREAD - slip) if order.side is Side.SELL else (1 + SPREAD + slip)
         price = price.quantize(Decimal("0.0001"))
+        if order.limit_usd is not None:
+            price = min(price, order.limit_usd) if order.side is Side.BUY else max(price, order.limit_usd)
         order.filled_qty += qty
         order.value_usd += qty * price
         order.executions += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
-from departments.office.actor import DepartmentActor, Office
+from departments.office.actor import DepartmentActor, Done, Office
 from departments.office.department import Department, Note
 from departments.office.settings import Settings
 from departments.operations.department import OperationsDepartment
@@ -81,6 +81,7 @@ class Incarnation:
         self.differences: list[tuple[RunId | None, str]] = []
         self.actors: dict[Recipient, QuietActor] = {}
         self._sha256 = settings.sha256()
+        self._done = {name: Done() for name in ORDER}
         mailroom.remember_settings(self._sha256, settings.document())
         self.desk = Desk(
             mailroom=mailroom,
@@ -187,6 +188,7 @@ class Incarnation:
             settings_sha256=self._sha256,
             failed=lambda _name, error: None,
             replay_differs=lambda run_id, how: self.differences.append((run_id, how)),
+            done=self._done[name],
         )
         actor = QuietActor(department_of(name, self.mailroom.account), office, self.mailroom)
         actor.on_start()

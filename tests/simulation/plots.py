@@ -16,6 +16,8 @@ ODDS = {
     "*dawdle": 0.05,
     "crash": 0.01,
     "actor.dies": 0.005,
+    "actor.naps": 0.003,
+    "settings.change": 0.5,
     "mail.doubled": 0.03,
     # the wire
     "post.unavailable": 0.2,
@@ -94,6 +96,9 @@ def drawn(seed: int) -> tuple[Plot, Seeded]:
         expires_in_s = rng.choice((86_400, 86_400, 86_400, 86_400, rng.uniform(0.2, 60)))
         approval = an_approval(plan, expires_at=NOW + timedelta(seconds=expires_in_s))
         submissions.append((rng.uniform(0, 3), a_submission(plan, approval)))
+        if rng.random() < 0.15:
+            again = an_approval(plan, nonce="0002")
+            submissions.append((rng.uniform(0, 40), a_submission(plan, again)))
     unusual = rng.random()
     symbols = sorted(trade.symbol for plan in plans for trade in plan.trades)
     dead = frozenset(rng.sample(symbols, 1)) if symbols and rng.random() < 0.05 else frozenset()
@@ -139,12 +144,14 @@ def _plan(rng: Random, name: str) -> Plan:
         price = Decimal(rng.randrange(500, 20_000)) / 100
         qty = max(1, int(Decimal(rng.randrange(400, 4000)) / price))
         score = Decimal(rng.randrange(100)) if rng.random() < 0.7 else None
-        trades.append(_trade(f"B{n + 1:02}", f"B{tag}{chr(65 + n)}", Side.BUY, qty, str(price), score=score))
+        limit = {"order_type": OrderType.LIMIT, "limit_price_usd": price} if rng.random() < 0.1 else {}
+        trades.append(_trade(f"B{n + 1:02}", f"B{tag}{chr(65 + n)}", Side.BUY, qty, str(price), score=score, **limit))
     return a_plan(
         trades=trades,
         plan_id=name,
         sell_shortfall=rng.choice((None, *SellShortfall)),
         funding=rng.choice((None, None, *Funding)),
+        expires_at=NOW + timedelta(seconds=rng.uniform(1, 90)) if rng.random() < 0.08 else None,
     )
 
 

@@ -40,6 +40,10 @@ QUICK = some_settings(
     }
 )
 """Shorter waits than shipped: the same turns in less time."""
+SLOWER = QUICK.model_copy(
+    update={"executive": QUICK.executive.model_copy(update={"sell_timeout_s": 30, "cash_poll_s": 2, "max_resends": 1})}
+)
+"""What somebody may have made of them by the next start."""
 BOUND_S = 400
 """In so long, once it is calm, every run ends or is held."""
 SETTLED_S = 65
@@ -56,7 +60,7 @@ class Plot:
     """What a story begins with.
 
     Attributes:
-        submissions: (seconds after the beginning, letter).
+        submissions: (seconds after the beginning, letter); the same plan may be handed in twice.
         trouble_s: How long trouble may strike.
         words: (seconds, what the operator does): `halt`, `halt_cancel`, `resume`, `release`, `abort`.
         eager: Every row is durable at once, so a crash loses nothing.
@@ -96,6 +100,7 @@ class Story:
         )
         self.mailroom = FakeMailroom(ACCOUNT)
         self.states: dict[int, Any] = {}
+        self.naps: dict[Recipient, datetime] = {}
         self.very_late: set[str] = set()
         self.watchman = Watchman(self.exchange, self.mailroom, plot.settings, very_late=self.very_late)
         self.firm: Incarnation | None = None
@@ -118,6 +123,17 @@ class Story:
         self.watchman.close()
         return self
 
+    def play_dying(self, name: Recipient, *, until: datetime) -> None:
+        """Play the first act only, with an actor that dies after each piece of mail that it handles."""
+        self._set_the_scene()
+        seen: Any = None
+        while self.agenda.now() < until and not (self._all_in() and self._over()):
+            self.step()
+            last = next((entry for entry in reversed(self.trace) if isinstance(entry[2], Envelope)), None)
+            if last is not seen and last is not None and last[1] == name.value and self.firm is not None:
+                self.firm.replace(name)
+            seen = last
+
     def _set_the_scene(self) -> None:
         plot, agenda = self.plot, self.agenda
         if plot.opens_in_s is not None:
@@ -125,8 +141,8 @@ class Story:
         if plot.closes_in_s is not None:
             self.exchange.next_close = self.exchange.clock_at() + timedelta(seconds=plot.closes_in_s)
             agenda.after(plot.closes_in_s, lambda: self.exchange.close_market(30))
-        for at_s, letter in plot.submissions:
-            agenda.after(at_s, lambda letter=letter: self.post(letter, f"submit:{letter.run_id}"))
+        for number, (at_s, letter) in enumerate(plot.submissions):
+            agenda.after(at_s, lambda letter=letter, number=number: self.post(letter, f"submit:{number}"))
         for at_s, word in plot.words:
             agenda.after(at_s, lambda word=word: self.operator(word))
         self._start()
@@ -209,7 +225,10 @@ class Story:
 
     def _ready(self) -> list[QuietActor]:
         """Whose inbox has mail."""
-        return [] if self.firm is None else [actor for name in ORDER if (actor := self.firm.actors[name]).inbox]
+        if self.firm is None:
+            return []
+        awake = (name for name in ORDER if self.naps.get(name, NOW) <= self.agenda.now())
+        return [actor for name in awake if (actor := self.firm.actors[name]).inbox]
 
     def _trouble(self) -> None:
         luck, firm = self.luck, self.firm
@@ -226,6 +245,8 @@ class Story:
             name = ORDER[luck.choose(len(ORDER))]
             self._note("actor replaced", name)
             firm.replace(name)
+        if luck.strikes("actor.naps"):
+            self._nap(ORDER[luck.choose(len(ORDER))])
         if luck.strikes("mail.doubled"):
             self._double(firm)
         if luck.strikes("stream.lost"):
@@ -263,6 +284,12 @@ class Story:
         self._note("stranger", f"{side} {symbol}")
         self.exchange.stranger(symbol, side, Decimal(1))
 
+    def _nap(self, name: Recipient) -> None:
+        """An actor is slow: its mail waits, longer perhaps than anybody waits for an answer."""
+        self.naps[name] = self._in(self.luck.seconds(1, 40))
+        self._note("nap", f"{name} until {self.naps[name]}")
+        self.agenda.at(self.naps[name], lambda: None)
+
     def _double(self, firm: Incarnation) -> None:
         """A piece of mail reaches its actor twice."""
         waiting = [actor for actor in firm.actors.values() if actor.inbox]
@@ -273,12 +300,13 @@ class Story:
     # -- life and death ----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        settings = SLOWER if self.luck.strikes("settings.change") else self.plot.settings
         firm = Incarnation(
             mailroom=self.mailroom,
             exchange=self.exchange,
             agenda=self.agenda,
             luck=self.luck,
-            settings=self.plot.settings,
+            settings=settings,
             leaves=self._leaves,
             very_late=self.very_late,
         )
@@ -314,9 +342,14 @@ class Story:
                 documents.update(encoded.documents)
                 message = decode(encoded.type, encoded.version, encoded.body, documents.__getitem__)
                 envelope = replace(mail.envelope, message=message)
-                state = department.handle(state, envelope, mail.handled_at, self.plot.settings).state
+                settings = self._settings_named(mail.settings_sha256)
+                state = department.handle(state, envelope, mail.handled_at, settings).state
             live = _open_part(actor.state, self._closed())
             insist(_open_part(state, self._closed()) == live, "9 replay gives the state exactly", name=name)
+
+    @staticmethod
+    def _settings_named(sha256: str) -> Settings:
+        return next(settings for settings in (QUICK, SLOWER) if settings.sha256() == sha256)
 
     def _same(self, name: Recipient, folded: Any) -> None:
         """Invariant 9: what was folded is what the last incarnation knew when it wrote the last durable row."""
@@ -398,7 +431,8 @@ class Story:
             self.agenda.after(late, lambda: self.firm and self.firm.frame(frame))
 
     def _all_in(self) -> bool:
-        return len(self.watchman.submissions) == len(self.plot.submissions) == len(self.phases())
+        expected = {letter.run_id for _, letter in self.plot.submissions}
+        return expected == set(self.watchman.submissions) == set(self.phases())
 
     def _over(self) -> bool:
         return self.firm is not None and all(isinstance(phase, Ended) for phase in self.phases().values())

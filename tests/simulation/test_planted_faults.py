@@ -15,15 +15,16 @@ import pytest
 from departments.compliance import department as compliance
 from departments.executive import execution, run
 from departments.executive.execution import Step, _Machine
-from departments.office.actor import DepartmentActor
+from departments.office.actor import DepartmentActor, Done
 from departments.rulebook import portfolio
 from departments.trading import door, placing, reconcile, unknowns
 from departments.trading.orders import Refused
 from messages.orders import OrderIntent, OrderStatus
 from messages.reviews import Violation
-from messages.values import SellShortfall, Side
+from messages.values import Recipient, SellShortfall, Side
 from tests.builders.plans import NOW, a_plan, a_submission, an_approval
 from tests.simulation import desk
+from tests.simulation.firm import Incarnation
 from tests.simulation.luck import Scripted
 from tests.simulation.plots import plain, play
 from tests.simulation.story import Plot, Story
@@ -127,12 +128,24 @@ def test_mail_handled_twice(monkeypatch: Patch):
     original = DepartmentActor.on_receive
 
     def forgetful(self, message):
-        self._done.clear()
+        self._done = Done()
         original(self, message)
 
     monkeypatch.setattr(DepartmentActor, "on_receive", forgetful)
 
     assert_caught([scripted(plain(), ("mail.doubled", at)) for at in range(1, 12)], "handled already")
+
+
+def test_a_successor_that_does_not_know_what_was_handled_before_him(monkeypatch: Patch):
+    original = Incarnation._hire
+
+    def forgetful(self, name):
+        self._done[name] = Done()
+        return original(self, name)
+
+    monkeypatch.setattr(Incarnation, "_hire", forgetful)
+
+    assert_caught([_deaths_around_timers], "handled already")
 
 
 # -- invariant 3: unknown is unknown -----------------------------------------------------------------------------------
@@ -305,6 +318,12 @@ class _Silent(Exception):
 
 def _silent():
     raise _Silent
+
+
+def _deaths_around_timers():
+    """Each timer that the CEO handles kills him, while copies of it are on their way."""
+    story = Story(plain(), Scripted(("order.never_fills", 1)))
+    story.play_dying(Recipient.EXECUTIVE, until=NOW + timedelta(seconds=70))
 
 
 def forget_the_barrier(monkeypatch: Patch) -> None:

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from departments.executive.phases import Ended, Outcome
-from messages.values import SellShortfall
+from messages.values import Recipient, SellShortfall
+from tests.builders.plans import NOW
 from tests.simulation.luck import Scripted
 from tests.simulation.plots import ODDS, plain
 from tests.simulation.story import Plot, Story
@@ -145,3 +146,13 @@ def test_a_sell_that_falls_short_is_treated_as_the_policy_says(policy, end):
         case SellShortfall.ABORT:
             assert not bought
             assert outcome_of(story) is Outcome.ABORTED
+
+
+@pytest.mark.parametrize("name", [Recipient.EXECUTIVE, Recipient.TRADING])
+def test_an_actor_that_dies_after_everything_it_handles_disturbs_nothing(name):
+    plot = plain(policy=SellShortfall.RESIZE)
+    story = Story(plot, Scripted(("order.never_fills", 1)))
+
+    story.play_dying(name, until=NOW + timedelta(seconds=90))
+
+    assert outcome_of(story) is Outcome.COMPLETED

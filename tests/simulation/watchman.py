@@ -134,7 +134,8 @@ class Watchman:
         insist(fits, "5 the quantity is the approved one, or less of a BUY", intent=intent, trade=trade)
         named = f"{submission.run_id}-{trade.leg}-1"
         insist(intent.client_order_id == named, "2 one order a leg and attempt", intent=intent)
-        insist(now < submission.approval.expires_at, "6 the approval has not expired", intent=intent)
+        expiries = (submission.approval.expires_at, submission.plan.expires_at)
+        insist(all(at is None or now < at for at in expiries), "6 the approval has not expired", intent=intent)
 
     def _seen(self, intent: OrderIntent) -> bool:
         """Whether Trading has handled an answer that showed this order, durably or not."""
@@ -301,7 +302,7 @@ class Watchman:
             return
         sells = self._sells(submission)
         dead = any(trade.symbol in self.exchange.dead_assets for trade in sells)
-        expired = (ended.reason or "").startswith("the approval expired")
+        expired = (ended.reason or "").startswith(("the approval expired", "the plan expired"))
         insist(
             dead or expired or self.strangers or self.was_blocked,
             "11 no sizing rule blocks a SELL",
