@@ -1,7 +1,8 @@
 """Requests of a whole run, five SELLs and eleven BUYs, from submission to its end, by path.
 
 Twice: with fills after 30 ms, and with fills spread over 3 to 600 ms of which one in ten comes in parts, as recorded
-from Alpaca's paper venue. The first run of a day also looks its symbols up.
+from Alpaca's paper venue. The first run of a daemon stands apart. Market data has a limit of its own at Alpaca: what is
+asked at the trading door is counted too.
 """
 
 import tempfile
@@ -31,7 +32,7 @@ def run(rounds: int = ROUNDS) -> dict[str, Any]:
         rounds: Runs after the first, at each speed of fills.
     """
     return {name: _with_fills(name, how, rounds) for name, how in FILLS.items()} | {
-        "targets": {"over_legs": f"at most {TARGET}", "over_legs_worst": f"at most {TARGET}"}
+        "targets": dict.fromkeys(("over_legs", "over_legs_worst", "over_legs_at_the_trading_door"), f"at most {TARGET}")
     }
 
 
@@ -64,5 +65,10 @@ def summary(counted: Sequence[Counter[str]], *, legs: int) -> dict[str, Any]:
         "a_run": median(totals),
         "over_legs": median(totals) - legs,
         "over_legs_worst": max(totals) - legs,
+        "over_legs_at_the_trading_door": median(one.total() - _market_data(one) for one in later) - legs,
         "by_path": {name: median(one[name] for one in later) for name in routes},
     }
+
+
+def _market_data(counted: Counter[str]) -> int:
+    return sum(count for name, count in counted.items() if "/v2/stocks/" in name)

@@ -41,6 +41,14 @@ def test_the_first_run_stands_apart_and_the_worst_is_named():
     assert found["by_path"] == {"a": 16, "b": 12}
 
 
+def test_market_data_is_another_door():
+    one = Counter({"POST /v2/orders": 16, "GET /v2/account": 3, "GET /v2/stocks/snapshots": 2})
+
+    found = requests.summary([one, one], legs=16)
+
+    assert (found["over_legs"], found["over_legs_at_the_trading_door"]) == (5, 3)
+
+
 # pacing
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from messages.control import BeginRun, PlanQueued, RunFinished
+from departments.office.settings import AccountSettings, FirmSettings, Settings
+from messages.control import BeginRun, Deadline, DeadlinePassed, PlanQueued, RunFinished
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.counter import SqlCounter
 from messages.mailroom.mailroom import SqlMailroom
@@ -17,7 +18,9 @@ from messages.values import AccountName, LegId, PlanId, Recipient, RunId, Side, 
 from scripts.benches import recovery
 
 NOW = datetime(2026, 1, 5, 15, 0, tzinfo=UTC)
-SETTINGS = "{}"
+LATER = NOW + timedelta(hours=1)
+TIMERS = (Deadline.APPROVAL, Deadline.SELL_TIMEOUT)
+SETTINGS = Settings(firm=FirmSettings(accounts={AccountName("paper"): AccountSettings()})).document()
 SHA = sha256_hex(SETTINGS.encode())
 
 
@@ -52,10 +55,11 @@ def trade(mailroom: SqlMailroom, name: str, *, to_the_end: bool) -> RunId:
         sender="operator", recipient=Recipient.EXECUTIVE, message=said, at=NOW, message_id=f"submit:{run_id}"
     )
     assert mail is not None
-    (queued,) = record(
+    queued, *_ = record(
         mailroom,
         mail,
         PlanQueued(queued_run_id=run_id, plan_id=said.plan.plan_id),
+        *(DeadlinePassed(run_id=run_id, deadline=which, token=0, due_at=LATER) for which in TIMERS),
         opens=(run_id, name, said.plan.plan_sha256),
     )
     (begun,) = record(mailroom, queued, BeginRun(run_id=run_id, plan_id=said.plan.plan_id))
@@ -73,7 +77,10 @@ def record(
     opens: tuple[RunId, str, str] | None = None,
     closes: tuple[RunId, str] | None = None,
 ) -> tuple[Envelope, ...]:
-    outgoing = [Outgoing(Recipient.EXECUTIVE, message) for message in said]
+    outgoing = [
+        Outgoing(Recipient.EXECUTIVE, message, message.due_at if isinstance(message, DeadlinePassed) else None)
+        for message in said
+    ]
     return mailroom.record(
         handled=handled, at=NOW, settings_sha256=SHA, outgoing=outgoing, opens_run=opens, closes_run=closes
     )
@@ -102,16 +109,16 @@ def test_a_past_is_parted_by_run_with_the_accounts_mail_about_it(past: recovery.
 def test_a_journal_of_many_runs_has_each_under_an_id_of_its_own_and_one_open(past: recovery.Past, tmp_path: Path):
     handled = recovery.write_journal(tmp_path / "full", past, 10)
 
-    assert handled == 3 * 4 + 2
+    assert handled == 2 * (4 + 1) + 2  # of each closed run four messages and a timer that passed
     home = tmp_path / "full"
     url = f"sqlite:///{home / 'firm.db'}"
     with closing(SqlCounter.open(url=url, home=home, account=AccountName("paper"))) as counter:
         assert counter.verify_chain() == handled
-        assert [run.outcome for run in counter.runs()].count("completed") == 3
-        assert len({run.run_id for run in counter.runs()}) == 4
+        assert [run.outcome for run in counter.runs()].count("completed") == 2
+        assert len({run.run_id for run in counter.runs()}) == 3
         queued = [mail.envelope.message for mail in counter.history(Recipient.EXECUTIVE, run_id=None)]
         named = [message.queued_run_id for message in queued if isinstance(message, PlanQueued)]
-        assert len(set(named)) == 4
+        assert len(set(named)) == 3
         assert past.closed_run not in named
 
 
@@ -119,12 +126,35 @@ def test_the_mail_of_the_open_run_waits_as_it_did(past: recovery.Past, tmp_path:
     recovery.write_journal(tmp_path / "full", past, 10)
 
     with closing(opened(tmp_path / "full")) as mailroom:
-        assert [type(mail.message) for mail in mailroom.unhandled(Recipient.EXECUTIVE)] == [BeginRun]
+        waiting = [mail.message for mail in mailroom.unhandled(Recipient.EXECUTIVE)]
         folded = [mail.envelope.message for mail in mailroom.handled(Recipient.EXECUTIVE)]
 
+    of_open = [message for message in waiting if message.run_id == past.open[0].envelope.correlation_id]
+    assert [type(message) for message in of_open] == [DeadlinePassed, DeadlinePassed, BeginRun]
     assert [message.run_id for message in folded if isinstance(message, SubmitPlan)] == [
         mail.envelope.correlation_id for mail in past.open[:1]
     ]
+
+
+def test_approvals_of_some_runs_still_run_and_no_other_timer_of_a_run_that_is_over(
+    past: recovery.Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recovery, "RUNS_TODAY", 2)
+
+    recovery.write_journal(tmp_path / "full", past, 40)
+
+    with closing(opened(tmp_path / "full")) as mailroom:
+        waiting = [mail.message for mail in mailroom.unhandled(Recipient.EXECUTIVE)]
+    timers = [message for message in waiting if isinstance(message, DeadlinePassed)]
+    closed = [timer for timer in timers if timer.run_id != past.open[0].envelope.correlation_id]
+    assert [timer.deadline for timer in closed] == [Deadline.APPROVAL] * 2
+
+
+def test_a_fold_that_gives_other_mail_than_the_journal_has_is_no_figure(past: recovery.Past, tmp_path: Path):
+    recovery.write_journal(tmp_path / "full", past, 5)
+
+    with pytest.raises(RuntimeError, match="expected the mail on record"):  # the mail here is not the CEO's own
+        recovery._open_and_fold(tmp_path / "full")
 
 
 def test_extra_time_is_the_median_of_the_pairs():
