@@ -57,7 +57,6 @@ class SqlMailroom:
         self._opened_runs = set(begin.opened)
         self._settings: dict[str, str] = {}
         self._uncommitted_ids: dict[str, int] = {}
-        self._uncommitted_letters: set[int] = set()
         self._uncommitted_stops: dict[int, Message] = {}
         self._own_mail: list[Envelope] = []
         self._listener: Listener | None = None
@@ -209,8 +208,7 @@ class SqlMailroom:
         self._make_room()
         with self._database.lock:
             for row in self._journal.new_letters():
-                if row.number not in self._uncommitted_letters:
-                    self._import(row, at)
+                self._import(row, at)
             with self._writer.lock:
                 imported, self._own_mail = self._own_mail, []
         return tuple(imported)
@@ -366,8 +364,13 @@ class SqlMailroom:
         return envelope
 
     def _import(self, row: LetterRow, at: datetime) -> None:
-        """Give one letter a number; the caller holds the database's lock."""
+        """Give one letter a number, unless the journal has it; the caller holds the database's lock."""
         earlier = self._seq_of(row.message_id)
+        if earlier is not None:
+            with self._writer.lock:
+                self._writer.check()
+                self._writer.append(Unit(letter=(row.number, earlier)), last_seq=self._writer.last_seq)
+            return
         try:
             letter = self._journal.letter(row)
         except Undecodable as error:
@@ -375,10 +378,6 @@ class SqlMailroom:
             return
         with self._writer.lock:
             self._writer.check()
-            self._uncommitted_letters.add(row.number)
-            if earlier is not None:
-                self._writer.append(Unit(letter=(row.number, earlier)), last_seq=self._writer.last_seq)
-                return
             words = Encoded(row.type, row.version, row.body, {})
             envelope = self._post(
                 sender=row.sender,
@@ -395,7 +394,6 @@ class SqlMailroom:
         """Keep a letter that nobody can read as a dead letter."""
         with self._writer.lock:
             self._writer.check()
-            self._uncommitted_letters.add(row.number)
             seq = self._writer.last_seq + 1
             mail = MailRow(
                 seq,
@@ -496,8 +494,6 @@ class SqlMailroom:
     def _forget_uncommitted(self, units: list[Unit]) -> None:
         """Called after a commit, with the database's lock held."""
         for unit in units:
-            if unit.letter is not None:
-                self._uncommitted_letters.discard(unit.letter[0])
             for row in unit.mail:
                 self._uncommitted_stops.pop(row.seq, None)
                 if row.message_id is not None:

@@ -27,7 +27,7 @@ LETTER = {
 def other(sql):
     """Another process's connection to the store."""
     ready(sql.open()).close()
-    connection = sqlite3.connect(sql.path, isolation_level=None, check_same_thread=False, timeout=0)
+    connection = sqlite3.connect(sql.path, isolation_level=None, check_same_thread=False, timeout=30)
     yield connection
     connection.close()
 

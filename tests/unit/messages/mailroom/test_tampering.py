@@ -7,7 +7,9 @@ import pytest
 
 from messages.envelope import Outgoing
 from messages.mailroom import founding
+from messages.mailroom.chain import FIRST_LINK, digest, link
 from messages.mailroom.port import JournalBroken
+from messages.mailroom.rows import MailRow
 from messages.values import Recipient
 from tests.unit.messages.mailroom.houses import (
     CEO,
@@ -117,6 +119,51 @@ def test_a_tail_cut_off_whole_is_found(sql):
     tamper(sql, "DELETE FROM mail WHERE seq > 4", "UPDATE mail SET handled_seq = NULL, chain = NULL WHERE seq = 4")
 
     with pytest.raises(JournalBroken, match="row 4"):
+        sql.counter().verify_chain()
+
+
+def forge(sql):
+    """Change mail 3 and make every link anew, as one who knows how would; the store's own row is left alone."""
+    tamper(sql, "UPDATE mail SET sender = 'someone' WHERE seq = 3")
+    columns = ", ".join(MailRow._fields)
+    everything = [MailRow._make(row) for row in rows(sql, f"SELECT {columns} FROM mail ORDER BY seq")]  # noqa: S608 - our own names
+    previous = FIRST_LINK
+    for row in sorted((row for row in everything if row.handled_seq), key=lambda row: row.handled_seq):
+        previous = link(
+            previous,
+            handled_seq=row.handled_seq,
+            handled_at=row.handled_at,
+            settings_sha256=row.settings_sha256,
+            handled=digest(row),
+            outgoing=[digest(other) for other in everything if other.cause_seq == row.seq],
+        )
+        tamper(sql, f"UPDATE mail SET chain = '{previous}' WHERE seq = {row.seq}")  # noqa: S608 - our own figures
+
+
+def test_a_chain_made_anew_is_found_by_the_link_that_the_store_remembers(sql):
+    a_journal(sql)
+    forge(sql)
+
+    with pytest.raises(JournalBroken, match="the store's last link"):
+        sql.counter().verify_chain()
+
+
+def test_a_chain_made_anew_is_noticed_on_opening(sql):
+    a_journal(sql)
+    forge(sql)
+
+    assert sql.open().quarantined == (RUN,)
+
+
+def test_a_letter_that_waits_and_is_taken_away_is_found(sql):
+    a_journal(sql)
+    mailroom = sql.open()
+    take(mailroom, a_halt())
+    mailroom.close()
+    assert sql.counter().verify_chain() == 7
+    tamper(sql, "DELETE FROM mail WHERE seq = 10")
+
+    with pytest.raises(JournalBroken, match="mail 10"):
         sql.counter().verify_chain()
 
 

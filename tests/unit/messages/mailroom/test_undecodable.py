@@ -129,6 +129,31 @@ def test_a_letter_that_nobody_can_read_is_imported_as_a_dead_letter(sql, newer_v
     assert sql.crash(again).import_letters(NOW) == ()
 
 
+def test_a_letter_that_nobody_can_read_is_imported_once(sql, newer_version):
+    sql.counter().post(message_id="1", recipient=CEO, message=begin(), at=NOW)
+    newer_version()
+    mailroom = ready(sql.open())
+
+    assert len(mailroom.import_letters(NOW)) == 1
+    assert mailroom.import_letters(NOW) == ()
+    mailroom.flush()
+    assert mailroom.import_letters(NOW) == ()
+
+    assert len(sql.counter().dead_letters()) == 1
+
+
+def test_a_letter_that_nobody_can_read_with_an_id_that_the_journal_knows_is_only_marked(sql, newer_version):
+    mailroom = ready(sql.open())
+    take(mailroom, a_halt(), message_id="1")
+    sql.counter().post(message_id="1", recipient=CEO, message=begin(), at=NOW)
+    newer_version()
+
+    assert mailroom.import_letters(NOW) == ()
+
+    mailroom.flush()
+    assert sql.counter().dead_letters() == ()
+
+
 def test_a_snapshot_that_was_changed_makes_its_mail_unreadable(sql):
     mailroom = ready(sql.open())
     take(mailroom, a_gate(), recipient=Recipient.TRADING)

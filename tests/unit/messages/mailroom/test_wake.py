@@ -166,6 +166,16 @@ def test_a_posted_letter_wakes_the_mailroom_even_if_the_bell_is_lost(sql, bell, 
     assert bell.wait_for(2)
 
 
+def test_a_posted_letter_rings(sql, bell):
+    mailroom = ready(sql.open())
+    mailroom._database.change_mark = lambda: None
+    mailroom.on_letter(bell)
+
+    sql.counter().post(message_id="1", recipient=CEO, message=a_halt(), at=NOW)
+
+    assert bell.wait_for(1)
+
+
 def test_our_own_commits_wake_nobody(sql, bell):
     mailroom = ready(sql.open())
     looked = Bell()

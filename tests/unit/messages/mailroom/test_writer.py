@@ -8,7 +8,7 @@ import pytest
 
 from messages.mailroom import writer
 from messages.mailroom.port import StoreUnavailable
-from tests.unit.messages.mailroom.houses import CEO, SqlHouse, a_gate, a_halt, begin, handle, ready, seqs, take
+from tests.unit.messages.mailroom.houses import CEO, NOW, SqlHouse, a_gate, a_halt, begin, handle, ready, seqs, take
 
 
 @pytest.fixture
@@ -92,8 +92,26 @@ def test_a_large_backlog_is_committed_in_bounded_pieces(sql, commits, monkeypatc
     mailroom.ensure_durable(mail[2].seq)
     assert commits == [4]
     mailroom.flush()
-
     assert commits == [4, 4, 2]
+
+    mail = [take(mailroom, a_halt()) for _ in range(6)]
+    mailroom.ensure_durable(mail[-1].seq)
+    assert commits == [4, 4, 2, 4, 2]
+
+
+def test_nothing_is_remembered_of_what_is_committed(sql):
+    mailroom = ready(sql.open())
+    for number in range(3):
+        take(mailroom, a_halt(), message_id=str(number))
+        sql.counter().post(message_id=f"letter {number}", recipient=CEO, message=a_halt(), at=NOW)
+    mailroom.import_letters(NOW)
+    assert mailroom._uncommitted_ids
+    assert mailroom._uncommitted_stops
+
+    mailroom.flush()
+
+    assert not mailroom._uncommitted_ids
+    assert not mailroom._uncommitted_stops
 
 
 def test_whoever_records_past_the_limit_commits_first(sql, commits, monkeypatch):
