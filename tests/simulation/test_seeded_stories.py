@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.plots import play
 
-SEEDS = 600
+SEEDS = 400
 BATCH = 20
 
 

@@ -79,7 +79,7 @@ def test_a_crash_at_any_moment_changes_nothing_in_the_end(eager):
 @pytest.mark.parametrize("trouble", EVERYWHERE)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_crash_a_death_or_a_double_changes_nothing_in_the_end(name, trouble):
-    for at in occasions(SMALL[name], trouble, every=4):
+    for at in occasions(SMALL[name], trouble, every=5):
         assert_filled(told(SMALL[name], (trouble, at)))
 
 
@@ -96,7 +96,7 @@ def test_a_crash_anywhere_beside_a_lost_answer_keeps_every_order_single(lost):
 def test_a_word_of_the_operator_at_any_moment_is_obeyed(name, word):
     plot = SMALL[name]
 
-    for at in occasions(plot, word, every=2):
+    for at in occasions(plot, word, every=4):
         story = told(plot, (word, at))
 
         if word in {"operator.halt", "operator.release"}:
@@ -106,9 +106,9 @@ def test_a_word_of_the_operator_at_any_moment_is_obeyed(name, word):
 @pytest.mark.parametrize("trouble", [*WIRE, *VENUE])
 @pytest.mark.parametrize("policy", SellShortfall)
 def test_each_call_and_each_order_may_go_wrong(policy, trouble):
-    plot = plain(sells=2, buys=1, policy=policy)
+    plot = plain(sells=1, buys=1, policy=policy)
 
-    for at in occasions(plot, trouble):
+    for at in list(occasions(plot, trouble))[:6]:
         told(plot, (trouble, at))
     told(plot, always=frozenset({trouble}))
 
