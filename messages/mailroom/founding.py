@@ -7,7 +7,7 @@ from messages.mailroom.chain import FIRST_LINK, Break, Step, follow
 from messages.mailroom.database import Database
 from messages.mailroom.journal import Journal, describe
 from messages.mailroom.rows import MailRow, stamp
-from messages.mailroom.writer import Head, lose_lease
+from messages.mailroom.units import Head, lose_lease
 from messages.values import RunId
 
 TAIL_ROWS = 1_000

@@ -11,7 +11,7 @@ from messages.mailroom.chain import FIRST_LINK, Break, Step, follow
 from messages.mailroom.database import Database
 from messages.mailroom.port import HandledMail, JournalBroken, RunRow
 from messages.mailroom.rows import LetterRow, MailRow, envelope_of, instant, mail_rows, message_of
-from messages.mailroom.writer import Head
+from messages.mailroom.units import Head
 from messages.message import Message
 from messages.values import Recipient, RunId, sha256_hex
 

@@ -1,28 +1,26 @@
 """The daemon's mailroom over a SQL store. See `port.Mailroom` for what it promises, `writer.py` for how."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from messages.codec import Encoded, Undecodable, encode
-from messages.control import AbortRun, DeadLetter, HaltTrading
+from messages.control import AbortRun, HaltTrading
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.connect import open_store
 from messages.mailroom.database import Database
 from messages.mailroom.founding import Start, start
 from messages.mailroom.journal import Journal
 from messages.mailroom.lease import Lease
+from messages.mailroom.numbering import Numbers, dead_id
 from messages.mailroom.port import DoorFacts, HandledMail
-from messages.mailroom.rows import LetterRow, MailRow, derived_id, mail_row, stamp
+from messages.mailroom.rows import LetterRow, MailRow, stamp
+from messages.mailroom.units import Unit
 from messages.mailroom.wake import Listener
-from messages.mailroom.writer import HandledMark, Unit, Writer
-from messages.message import Message, RunMessage
+from messages.mailroom.writer import Writer
+from messages.message import Message
 from messages.values import AccountName, Recipient, RunId, sha256_hex
-
-OWN_NAME = "mailroom"
-"""The sender of dead letters."""
 
 
 class SqlMailroom:
@@ -52,12 +50,7 @@ class SqlMailroom:
         self._database = database
         self._journal = journal
         self._epoch = begin.epoch
-        self._inbox = {row.seq for row in begin.waiting}
-        self._named_runs = set(begin.run_ids)
-        self._opened_runs = set(begin.opened)
         self._settings: dict[str, str] = {}
-        self._uncommitted_ids: dict[str, int] = {}
-        self._uncommitted_stops: dict[int, Message] = {}
         self._own_mail: list[Envelope] = []
         self._listener: Listener | None = None
         self._closing = threading.Lock()
@@ -67,8 +60,8 @@ class SqlMailroom:
             head=begin.head,
             waiting=begin.waiting,
             lazy_commit_ms=lazy_commit_ms,
-            committed=self._forget_uncommitted,
         )
+        self._numbers = Numbers(self._writer, begin)
 
     @classmethod
     def open(
@@ -140,48 +133,20 @@ class SqlMailroom:
     ) -> tuple[Envelope, ...]:
         """See `port.Mailroom.record`."""
         encoded = [encode(mail.message) for mail in outgoing]
-        handled_at = stamp(at)
         self._make_room()
-        writer = self._writer
-        with writer.lock:
-            writer.check()
-            if handled.seq not in self._inbox:
-                raise AssertionError(f"expected mail {handled.seq} to be waiting, is unknown or handled already")
+        with self._writer.lock:
+            self._writer.check()
             if settings_sha256 not in self._settings:
                 raise AssertionError(f"expected settings that are remembered, were {settings_sha256!r}")
-            sender = handled.recipient.value
-            envelopes = tuple(
-                Envelope(
-                    seq=seq,
-                    message_id=f"{handled.seq}.{position}",
-                    sender=sender,
-                    recipient=mail.recipient,
-                    sent_at=at,
-                    message=mail.message,
-                    causation_id=handled.seq,
-                    position=position,
-                    due_at=mail.due_at,
-                )
-                for position, (seq, mail) in enumerate(zip(range(writer.last_seq + 1, 1 << 62), outgoing))  # noqa: B905 - the numbers never end
+            return self._numbers.handle(
+                handled,
+                at=at,
+                settings_sha256=settings_sha256,
+                outgoing=outgoing,
+                encoded=encoded,
+                opens_run=opens_run,
+                closes_run=closes_run,
             )
-            unit = Unit(
-                mail=tuple(
-                    mail_row(envelope, words, message_id=None)
-                    for envelope, words in zip(envelopes, encoded, strict=True)
-                ),
-                documents=_documents(encoded),
-                handled=HandledMark(handled.seq, writer.handled_seq + 1, handled_at, settings_sha256),
-                opens_run=None if opens_run is None else self._opening(opens_run, handled.seq, handled_at),
-                closes_run=None if closes_run is None else _closing(closes_run, handled_at),
-                named_runs=self._newly_named(
-                    envelopes, [run[0] for run in (opens_run, closes_run) if run is not None], handled.seq
-                ),
-            )
-            if closes_run is not None:
-                self._opened_runs.add(closes_run[0])
-            self._inbox.discard(handled.seq)
-            self._take_in(unit, envelopes)
-        return envelopes
 
     def receive(
         self, *, sender: str, recipient: Recipient, message: Message, at: datetime, message_id: str | None = None
@@ -193,13 +158,13 @@ class SqlMailroom:
         if message_id is None:
             with self._writer.lock:
                 self._writer.check()
-                return self._post(sender=sender, recipient=recipient, message=message, encoded=encoded, at=at)
+                return self._numbers.post(sender=sender, recipient=recipient, message=message, encoded=encoded, at=at)
         with self._database.lock:
             if self._seq_of(message_id) is not None:
                 return None
             with self._writer.lock:
                 self._writer.check()
-                return self._post(
+                return self._numbers.post(
                     sender=sender, recipient=recipient, message=message, encoded=encoded, at=at, message_id=message_id
                 )
 
@@ -242,8 +207,7 @@ class SqlMailroom:
         """See `port.Mailroom.count_attempt`."""
         with self._writer.lock:
             self._writer.check()
-            if envelope.seq not in self._inbox:
-                raise AssertionError(f"expected mail {envelope.seq} to be waiting, is unknown or handled already")
+            self._numbers.check_waiting(envelope.seq)
             self._writer.append(Unit(attempt_of=envelope.seq), last_seq=self._writer.last_seq)
         self._writer.flush()
         return int(self._database.read("attempts", {"arg_seq": envelope.seq})[0][0])
@@ -252,10 +216,9 @@ class SqlMailroom:
         """See `port.Mailroom.dead_letter`."""
         with self._writer.lock:
             self._writer.check()
-            if envelope.seq not in self._inbox:
-                raise AssertionError(f"expected mail {envelope.seq} to be waiting, is unknown or handled already")
+            self._numbers.check_waiting(envelope.seq)
             kind = type(envelope.message).__name__
-            return self._put_aside(
+            return self._numbers.put_aside(
                 envelope.seq, envelope.recipient.value, kind, envelope.correlation_id, reason=reason, at=at
             )
 
@@ -279,7 +242,7 @@ class SqlMailroom:
         with self._database.lock:
             row = self._database.read("door", {"arg_run_id": run_id, "arg_call_seq": call_seq})[0]
             epoch, letter, halted, abort_asked, run_closed, approval, gate, call_committed = row
-            stops = tuple(self._uncommitted_stops.values())
+            stops = tuple(self._numbers.uncommitted_stops.values())
         if letter is not None:
             halted = letter == HaltTrading.__name__
         return DoorFacts(
@@ -320,49 +283,6 @@ class SqlMailroom:
         if self._writer.is_full:
             self._writer.flush()
 
-    def _take_in(self, unit: Unit, envelopes: Sequence[Envelope]) -> None:
-        """Add a numbered unit to the writer's list; the caller holds the numbers' lock."""
-        for envelope in envelopes:
-            self._inbox.add(envelope.seq)
-            if isinstance(envelope.message, HaltTrading | AbortRun):
-                self._uncommitted_stops[envelope.seq] = envelope.message
-        self._writer.append(unit, last_seq=envelopes[-1].seq if envelopes else self._writer.last_seq)
-
-    def _post(
-        self,
-        *,
-        sender: str,
-        recipient: Recipient,
-        message: Message,
-        encoded: Encoded,
-        at: datetime,
-        message_id: str | None = None,
-        letter: LetterRow | None = None,
-        aside: tuple[int, str] | None = None,
-    ) -> Envelope:
-        """Number mail that no handled mail produced; the caller holds the numbers' lock."""
-        seq = self._writer.last_seq + 1
-        envelope = Envelope(
-            seq=seq,
-            message_id=derived_id(seq, None, 0) if message_id is None else message_id,
-            sender=sender,
-            recipient=recipient,
-            sent_at=at,
-            message=message,
-        )
-        if message_id is not None:
-            self._uncommitted_ids[message_id] = seq
-        row = mail_row(envelope, encoded, message_id=message_id)
-        unit = Unit(
-            mail=(row if letter is None else row._replace(documents=letter.documents),),
-            documents=encoded.documents,
-            named_runs=self._newly_named((envelope,), (), seq),
-            letter=None if letter is None else (letter.number, seq),
-            aside=aside,
-        )
-        self._take_in(unit, (envelope,))
-        return envelope
-
     def _import(self, row: LetterRow, at: datetime) -> None:
         """Give one letter a number, unless the journal has it; the caller holds the database's lock."""
         earlier = self._seq_of(row.message_id)
@@ -374,12 +294,14 @@ class SqlMailroom:
         try:
             letter = self._journal.letter(row)
         except Undecodable as error:
-            self._import_undecodable(row, str(error), at)
+            with self._writer.lock:
+                self._writer.check()
+                self._own_mail.append(self._numbers.post_unreadable(row, reason=str(error), at=at))
             return
         with self._writer.lock:
             self._writer.check()
             words = Encoded(row.type, row.version, row.body, {})
-            envelope = self._post(
+            envelope = self._numbers.post(
                 sender=row.sender,
                 recipient=letter.recipient,
                 message=letter.message,
@@ -390,97 +312,27 @@ class SqlMailroom:
             )
             self._own_mail.append(envelope)
 
-    def _import_undecodable(self, row: LetterRow, reason: str, at: datetime) -> None:
-        """Keep a letter that nobody can read as a dead letter."""
-        with self._writer.lock:
-            self._writer.check()
-            seq = self._writer.last_seq + 1
-            mail = MailRow(
-                seq,
-                row.message_id,
-                None,
-                0,
-                row.sender,
-                row.recipient,
-                row.sent_at,
-                None,
-                row.run_id,
-                row.type,
-                row.version,
-                row.body,
-                row.documents,
-            )
-            self._uncommitted_ids[row.message_id] = seq
-            self._writer.append(Unit(mail=(mail,), letter=(row.number, seq)), last_seq=seq)
-            run_id = None if row.run_id is None else RunId(row.run_id)
-            self._own_mail.append(self._put_aside(seq, row.recipient, row.type, run_id, reason=reason, at=at))
-
     def _put_undecodable_aside(self, row: MailRow, reason: str) -> None:
         """Make a dead letter of a row that this version can't read; the daemon gets it with the next letters."""
         with self._database.lock:
-            if row.aside_reason is not None or self._seq_of(_dead_id(row.seq)) is not None:
+            if row.aside_reason is not None or self._seq_of(dead_id(row.seq)) is not None:
                 return
             run_id = None if row.run_id is None else RunId(row.run_id)
             with self._writer.lock:
                 self._writer.check()
-                dead = self._put_aside(row.seq, row.recipient, row.type, run_id, reason=reason, at=self._now())
-                self._own_mail.append(dead)
+                self._own_mail.append(
+                    self._numbers.put_aside(row.seq, row.recipient, row.type, run_id, reason=reason, at=self._now())
+                )
         if self._listener is not None:
             self._listener.nudge()
 
-    def _put_aside(
-        self, seq: int, recipient: str, kind: str, run_id: RunId | None, *, reason: str, at: datetime
-    ) -> Envelope:
-        """Put mail aside and tell the CEO, as one unit; the caller holds the numbers' lock."""
-        notice = DeadLetter(dead_seq=seq, recipient=recipient, message_type=kind, about_run=run_id, reason=reason)
-        self._inbox.discard(seq)
-        return self._post(
-            sender=OWN_NAME,
-            recipient=Recipient.EXECUTIVE,
-            message=notice,
-            encoded=encode(notice),
-            at=at,
-            message_id=_dead_id(seq),
-            aside=(seq, reason),
-        )
-
     def _seq_of(self, message_id: str) -> int | None:
         """The number of mail from outside, by its own id; the caller holds the database's lock."""
-        uncommitted = self._uncommitted_ids.get(message_id)
+        uncommitted = self._numbers.uncommitted_ids.get(message_id)
         if uncommitted is not None:
             return uncommitted
         rows = self._database.read("mail_by_id", {"arg_message_id": message_id})
         return int(rows[0][0]) if rows else None
-
-    def _newly_named(
-        self, envelopes: Sequence[Envelope], also: Sequence[RunId], handled_seq: int
-    ) -> tuple[tuple[str, int], ...]:
-        """Runs that the register doesn't know yet, with the mail that names them first."""
-        named = [(run_id, handled_seq) for run_id in also]
-        named += [
-            (envelope.message.run_id, envelope.seq)
-            for envelope in envelopes
-            if isinstance(envelope.message, RunMessage)
-        ]
-        fresh = []
-        for run_id, seq in named:
-            if run_id not in self._named_runs:
-                self._named_runs.add(run_id)
-                fresh.append((run_id, seq))
-        return tuple(fresh)
-
-    def _opening(self, opens_run: tuple[RunId, str, str], seq: int, at: str) -> Mapping[str, Any]:
-        run_id, plan_id, plan_sha256 = opens_run
-        if run_id in self._opened_runs:
-            raise AssertionError(f"expected run {run_id} to be opened once")
-        self._opened_runs.add(run_id)
-        return {
-            "arg_run_id": run_id,
-            "arg_opened_by": seq,
-            "arg_plan_id": plan_id,
-            "arg_plan_sha256": plan_sha256,
-            "arg_opened_at": at,
-        }
 
     def _evidence(self, seq: int | None) -> Envelope | None:
         """Mail that the last door reads; what can't be read is no evidence."""
@@ -490,26 +342,3 @@ class SqlMailroom:
             return self._journal.at(seq)
         except Undecodable:
             return None
-
-    def _forget_uncommitted(self, units: list[Unit]) -> None:
-        """Called after a commit, with the database's lock held."""
-        for unit in units:
-            for row in unit.mail:
-                self._uncommitted_stops.pop(row.seq, None)
-                if row.message_id is not None:
-                    self._uncommitted_ids.pop(row.message_id, None)
-
-
-def _closing(closes_run: tuple[RunId, str], at: str) -> Mapping[str, Any]:
-    return {"arg_run_id": closes_run[0], "arg_outcome": closes_run[1], "arg_closed_at": at}
-
-
-def _documents(encoded: Sequence[Encoded]) -> Mapping[str, str]:
-    documents: dict[str, str] = {}
-    for words in encoded:
-        documents.update(words.documents)
-    return documents
-
-
-def _dead_id(seq: int) -> str:
-    return f"dead.{seq}"

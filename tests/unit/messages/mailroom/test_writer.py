@@ -105,13 +105,13 @@ def test_nothing_is_remembered_of_what_is_committed(sql):
         take(mailroom, a_halt(), message_id=str(number))
         sql.counter().post(message_id=f"letter {number}", recipient=CEO, message=a_halt(), at=NOW)
     mailroom.import_letters(NOW)
-    assert mailroom._uncommitted_ids
-    assert mailroom._uncommitted_stops
+    assert mailroom._numbers.uncommitted_ids
+    assert mailroom._numbers.uncommitted_stops
 
     mailroom.flush()
 
-    assert not mailroom._uncommitted_ids
-    assert not mailroom._uncommitted_stops
+    assert not mailroom._numbers.uncommitted_ids
+    assert not mailroom._numbers.uncommitted_stops
 
 
 def test_whoever_records_past_the_limit_commits_first(sql, commits, monkeypatch):
