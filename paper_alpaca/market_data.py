@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -152,9 +153,15 @@ def daily_bars(
     reads the same in every window; the last bar ends at the last price.
     """
     today = hours.new_york(now).date()
+    return _days(symbol, market.last[symbol], market.previous[symbol], start, end, today, seed)
+
+
+def _days(
+    symbol: str, last: Decimal, previous: Decimal, start: datetime, end: datetime, today: date, seed: int
+) -> list[dict[str, object]]:
     first = hours.new_york(start).date() if start.time() != datetime.min.time() else start.date()
     found: list[dict[str, object]] = []
-    for day, opens, closes, rng in _walk(market, symbol, first, today, seed):
+    for day, opens, closes, rng in _walk(symbol, float(last), float(previous), first, today, seed):
         midnight = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=5)
         begins = hours.session_on(day)
         if begins is not None:
@@ -165,11 +172,20 @@ def daily_bars(
     return found
 
 
+@lru_cache(maxsize=8192)
+def _last_two_days(
+    symbol: str, last: Decimal, previous: Decimal, today: date, seed: int
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the bars of the last two trading days; drawn once for each price."""
+    midnight = datetime.combine(today, datetime.min.time(), UTC)
+    days = _days(symbol, last, previous, midnight - timedelta(days=12), midnight + timedelta(days=1), today, seed)
+    return days[-2], days[-1]
+
+
 def _walk(
-    market: Market, symbol: str, first: date, today: date, seed: int
+    symbol: str, last: float, previous: float, first: date, today: date, seed: int
 ) -> Iterator[tuple[date, float, float, Random]]:
     """Yield (day, open, close, its generator) from today back to `first`."""
-    last, previous = float(market.last[symbol]), float(market.previous[symbol])
     day = today
     opens, closes = previous, last
     while day >= first:
@@ -221,13 +237,14 @@ def _merge(days: list[dict[str, object]], timeframe: str) -> list[dict[str, obje
 
 def _snapshot(call: Call, symbol: str) -> dict[str, object]:
     market, now = call.venue.market, call.desk.now()
-    days = daily_bars(market, symbol, now - timedelta(days=12), now, now, call.venue.seed)
+    today = hours.new_york(now).date()
+    before, latest = _last_two_days(symbol, market.last[symbol], market.previous[symbol], today, call.venue.seed)
     return {
-        "dailyBar": days[-1],
+        "dailyBar": latest,
         "latestQuote": quote_view(market, symbol, now),
         "latestTrade": trade_view(market, symbol, now),
         "minuteBar": minute_view(market, symbol, now),
-        "prevDailyBar": days[-2],
+        "prevDailyBar": before,
     }
 
 

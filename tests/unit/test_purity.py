@@ -37,7 +37,7 @@ SHELL = {
         "strict_json strict_yaml supervisor timers"
     ),
     "trading": "desk look_once reads turns",
-    "trading.alpaca": "http inspection rest stream",
+    "trading.alpaca": "connection http inspection rest stream",
 }
 
 

@@ -31,7 +31,7 @@ class InspectingBroker(AlpacaBroker):
     @property
     def answered_at(self) -> datetime | None:
         """The `Date` of the last answer, to the second, UTC; None where it had none."""
-        said = self._session.last_headers.get("Date")
+        said = self._session.last_headers.get("date")
         if said is None:
             return None
         try:

@@ -14,8 +14,9 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from departments.trading.alpaca.connection import ConnectFailed, ExchangeFailed
 from departments.trading.alpaca.endpoints import Endpoints
-from departments.trading.alpaca.http import ConnectFailed, ExchangeFailed, LightSession, UnreadableBody, read_json
+from departments.trading.alpaca.http import LightSession, UnreadableBody, read_json
 from departments.trading.alpaca.translate import (
     Untranslatable,
     account_facts,
@@ -102,10 +103,10 @@ class AlpacaBroker:
     def rate_seen(self) -> RateSeen | None:
         """See `Broker`."""
         headers = self._session.last_headers
-        limit, remaining = _count(headers.get("X-RateLimit-Limit")), _count(headers.get("X-RateLimit-Remaining"))
+        limit, remaining = _count(headers.get("x-ratelimit-limit")), _count(headers.get("x-ratelimit-remaining"))
         if limit is None or remaining is None:
             return None
-        reset = _count(headers.get("X-RateLimit-Reset"))
+        reset = _count(headers.get("x-ratelimit-reset"))
         if reset is not None and reset > _EPOCH_FROM:
             reset = max(0, reset - int(self._now().timestamp()))
         return RateSeen(limit=limit, remaining=remaining, reset_in_s=reset)
@@ -262,7 +263,7 @@ class AlpacaBroker:
 
     def _retry_after_s(self) -> float | None:
         headers = self._session.last_headers
-        value = headers.get("Retry-After")
+        value = headers.get("retry-after")
         if value is not None:
             seconds = _count(value)
             if seconds is not None:
