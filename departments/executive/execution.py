@@ -652,6 +652,10 @@ class _Machine:
             return self.gate_waits(phase, f"proof by REST: {missing}", HoldReason.BROKER_UNAVAILABLE)
         if snapshot.clock is None or not snapshot.clock.is_open:
             return self.gate_waits(phase, "market open", None)
+        listed = {order.client_order_id for order in snapshot.run_orders or ()}
+        unseen = [leg for leg in run.buys if leg.live and not leg.sendable and run.client_order_id(leg) not in listed]
+        if unseen:  # what they may cost is neither spent nor reserved in this look
+            return self.gate_waits(phase, f"word of {_symbols(unseen)}", HoldReason.BROKER_UNAVAILABLE)
         money = Money(
             funding=run.funding,
             proceeds_usd=run.proceeds_usd,

@@ -55,7 +55,7 @@ from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import PlanReviewed, ReviewPlan, Stage, Violation
 from messages.values import Recipient, SellShortfall, Side
 from tests.builders.plans import a_plan, some_settings
-from tests.unit.executive.machine import CASH, Driver, a_snapshot, an_update, decisions, held_for
+from tests.unit.executive.machine import CASH, Driver, a_snapshot, an_update, decisions, facts_of, held_for
 
 RESIZE, ABORT, HOLD = SellShortfall.RESIZE, SellShortfall.ABORT, SellShortfall.HOLD
 SHORT = [OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.REFUSED]
@@ -652,6 +652,25 @@ def test_a_buy_that_the_door_handed_back_goes_through_the_gate_again():
     assert driver.last_sent(FitBuys).money.spent_usd == 1000
     driver.fit().review()
     assert driver.placed(Side.BUY) == [["B01", "B02"], ["B02"]]
+
+
+def orders_but(driver, *left_out):
+    """What Alpaca lists of the run, without some legs."""
+    legs = [leg for leg in driver.run.legs if leg.leg not in left_out]
+    return tuple(facts for leg in legs if (facts := facts_of(driver.run, leg)) is not None)
+
+
+def test_a_second_gate_waits_for_word_of_a_buy_that_nobody_has_seen_yet():
+    driver = Driver.of(a_plan(sells=1, buys=2)).to_buying().order("B01", OrderStatus.UNKNOWN)
+
+    driver.not_sent("B02", NotSentReason.INTENT_STALE).timer(Deadline.PLACE_AGAIN).look(
+        run_orders=orders_but(driver, "B01")
+    )
+    assert isinstance(driver.phase, Gate)
+    assert len(driver.all_sent(FitBuys)) == 1
+
+    driver.order("B01", OrderStatus.OPEN).timer(Deadline.CASH_POLL).look()
+    assert [trade.leg for trade in driver.last_sent(FitBuys).trades] == ["B02"]
 
 
 @pytest.mark.parametrize("reason", [NotSentReason.NOT_APPROVED, NotSentReason.GATE_CLOSED])
