@@ -8,10 +8,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample
 
 from departments.compliance.review import review
 from departments.executive.plan_file import read_plan
@@ -28,7 +27,6 @@ from messages.values import AccountName, Funding, PlanId, Side
 from tests.builders.portfolio import NOW, asset, at_submission, buy, held, open_order, quote, sell, settings, snapshot
 
 POOL = tuple(f"N{number:02}" for number in range(14))
-_GENERATE = [Phase.generate]
 OPEN = ClockFacts(at=NOW, is_open=True, next_open=NOW + timedelta(days=1), next_close=NOW + timedelta(hours=6))
 
 
@@ -126,7 +124,7 @@ def found_wrong(question: Ask, rules: Settings, proposal: Proposal) -> str | Non
 
 
 @given(questions())
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], max_examples=120, deadline=None)
+@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], max_examples=80, deadline=None)
 def test_a_proposal_passes_compliance_unchanged(drawn):
     question, rules = drawn
 
@@ -139,7 +137,7 @@ def test_a_proposal_passes_compliance_unchanged(drawn):
 
 
 @given(questions())
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
+@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
 def test_a_proposal_reads_back_from_its_file_as_the_very_trades(drawn):
     question, rules = drawn
     proposal = propose(question, rules)
@@ -155,7 +153,7 @@ def test_a_proposal_reads_back_from_its_file_as_the_very_trades(drawn):
 
 
 @given(st.lists(cents(1, 900), min_size=14, max_size=14), cents(60_000, 400_000))
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=40, deadline=None)
 def test_where_no_limit_binds_less_than_one_share_is_left_of_the_target(prices, equity):
     candidates = tuple(Candidate(symbol=s, price_usd=price) for s, price in zip(POOL, prices, strict=True))
     look = snapshot(
@@ -207,13 +205,29 @@ def _kept_buys_not_counted(monkeypatch) -> None:
 
 @pytest.mark.parametrize("plant", [_no_last_word, _money_without_reservation, _kept_buys_not_counted])
 def test_a_planted_fault_is_caught(monkeypatch, plant):
+    """On an account where money and fractions both bind; without the fault the same question passes."""
+    candidates = tuple(Candidate(symbol=symbol, price_usd=Decimal(10)) for symbol in ("N00", "N01"))
+    kept = (buy("B01", "KA", 60, 50),)
+    look = snapshot(
+        kept,
+        equity=60_000,
+        cash=5_000,
+        quotes=[quote(one.symbol, one.price_usd) for one in candidates],
+        assets=[asset(one.symbol) for one in candidates],
+    ).model_copy(update={"clock": OPEN})
+    question = Ask(
+        account="paper",
+        candidates=candidates,
+        kept=kept,
+        snapshot=look,
+        funding=Funding.PROCEEDS,
+        method=SizingMethod.EQUAL,
+        target_fraction=Decimal("0.9"),
+    )
+    before = found_wrong(question, settings(), propose(question, settings()))
     plant(monkeypatch)
 
-    def caught(drawn: tuple[Ask, Settings]) -> bool:
-        question, rules = drawn
-        return found_wrong(question, rules, propose(question, rules)) is not None
+    after = found_wrong(question, settings(), propose(question, settings()))
 
-    try:
-        find(questions(), caught, settings=hypothesis_settings(max_examples=3000, database=None, phases=_GENERATE))
-    except NoSuchExample:
-        pytest.fail("the planted fault went unseen")
+    assert before is None
+    assert after is not None
