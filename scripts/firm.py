@@ -9,6 +9,7 @@ from scripts.failure import Code, Failure
 
 VERBS = {
     "start": ("scripts.daemon", "the daemon, in the foreground until it is told to stop"),
+    "propose": ("scripts.propose", "Operations makes a plan out of candidates; nothing is sent"),
     "approve": ("scripts.approve", "a person approves a plan"),
     "check": ("scripts.check", "dry run: all rules, then the whole plan on a twin of the account; sends nothing"),
     "submit": ("scripts.submit_plan", "put an approved plan into the CEO's inbox"),

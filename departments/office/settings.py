@@ -150,10 +150,49 @@ class HardConstraints(Record):
     exposure: Exposure = Exposure()
 
 
+class SizingMethod(StrEnum):
+    """How a proposal weighs its candidates: alike, by score, by price over ATR, or for the same loss at stops."""
+
+    EQUAL = "equal"
+    SCORE = "score"
+    INVERSE_VOLATILITY = "inverse_volatility"
+    RISK_BUDGET = "risk_budget"
+
+
+class Regime(StrEnum):
+    """What the operator takes the market for."""
+
+    BULL = "bull"
+    NEUTRAL = "neutral"
+    BEAR = "bear"
+    VOLATILE = "volatile"
+
+
+class RegimeFactors(Record):
+    """`operations_config.yaml: regimes`: what a regime multiplies; the limits come after it."""
+
+    target_factor: Fraction = Decimal(1)
+    size_factor: Fraction = Decimal(1)
+
+
+class Regimes(Record):
+    """`operations_config.yaml: regimes`."""
+
+    bull: RegimeFactors = RegimeFactors(target_factor=Decimal("1.05"), size_factor=Decimal("1.10"))
+    neutral: RegimeFactors = RegimeFactors()
+    bear: RegimeFactors = RegimeFactors(target_factor=Decimal("0.60"), size_factor=Decimal("0.70"))
+    volatile: RegimeFactors = RegimeFactors(target_factor=Decimal("0.75"), size_factor=Decimal("0.70"))
+
+
 class OperationsSettings(Record):
     """`operations_config.yaml`."""
 
     allow_fractional: bool = False
+    sizing: SizingMethod = SizingMethod.EQUAL
+    target_deployment_fraction: Fraction = Decimal("0.90")
+    max_position_target_fraction: Fraction = Decimal("0.075")
+    max_quote_age_s: PositiveSeconds = 900
+    regimes: Regimes = Regimes()
 
 
 class TradingSettings(Record):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-NAMES = ("gate", "requests", "pacing", "footprint", "startup", "mailroom", "recovery", "compliance")
+NAMES = ("gate", "requests", "pacing", "footprint", "startup", "mailroom", "recovery", "compliance", "sizing")
 TARGETS = "targets"
 
 

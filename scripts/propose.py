@@ -1,0 +1,239 @@
+"""`firm propose`: Operations makes a plan out of candidates and the account as it is. Reads only; sends nothing."""
+
+import json
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.failure import Code, Failure
+from scripts.surroundings import now
+
+if TYPE_CHECKING:
+    from departments.office.settings import Settings
+    from departments.operations.candidates import Candidates
+    from departments.operations.proposal import Ask, Proposal
+    from messages.plans import Plan, Trade
+    from messages.snapshots import Snapshot
+    from messages.values import AccountName
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Say what the verb takes."""
+    parser.add_argument("candidates", type=Path, metavar="CANDIDATES.yaml|csv")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN.yaml", help="the plan to write")
+    parser.add_argument("--top-up", type=Path, metavar="PLAN.yaml", help="keep this plan's legs and add candidates")
+    parser.add_argument("--regime", choices=("bull", "neutral", "bear", "volatile"), help="instead of the file's")
+    parser.add_argument("--sizing", choices=("equal", "score", "inverse_volatility", "risk_budget"))
+    parser.add_argument("--funding", choices=("proceeds", "cash", "buying_power"), help="written into the plan")
+    parser.add_argument("--target", type=_fraction, metavar="F", help="instead of target_deployment_fraction")
+    parser.add_argument("--plan-id", metavar="ID", help="default: PLAN_ and the time")
+    parser.add_argument("--force", action="store_true", help="overwrite PLAN.yaml")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def run(given: Namespace) -> int:
+    """Propose; 0 when the plan is written, 4 when the account or the plan to top up allows none."""
+    _refuse_to_overwrite(given)
+    settings, candidates, base = _read(given)
+    account = _account(settings, base)
+    at = now()
+    symbols = [trade.symbol for trade in base.trades] if base else []
+    live = _look(settings, [*symbols, *(one.symbol for one in candidates.items)])
+    ask = _ask(given, settings, candidates, base, account, live)
+    from departments.operations.proposal import propose
+
+    proposal = propose(ask, settings)
+    if proposal.violations:
+        from scripts.run_tables import violation_words
+
+        told = "; ".join(violation_words(one.model_dump(mode="json")) for one in proposal.violations)
+        raise Failure(Code.REJECTED, f"firm propose: no plan: {told}")
+    text = _text(given, ask, proposal, base, at)
+    _prove(given.output, text, ask, proposal, settings)
+    _write(given.output, text, force=given.force)
+    from scripts.propose_tables import document, print_proposal
+
+    shown = document(given.output, ask, proposal, candidates.ignored)
+    if given.json:
+        print(json.dumps(shown, indent=2))
+    else:
+        print_proposal(shown)
+    return Code.DONE
+
+
+def _refuse_to_overwrite(given: Namespace) -> None:
+    path: Path = given.output
+    if path.exists() and any(
+        other is not None and other.exists() and path.samefile(other)
+        for other in (
+            given.candidates,
+            given.top_up,
+        )
+    ):
+        raise Failure(Code.BAD_INPUT, f"{path}: is what is read, expected another file to write")
+    if path.exists() and not given.force:
+        raise Failure(Code.BAD_INPUT, f"{path}: is there already, expected a new file or --force")
+
+
+def _read(given: Namespace) -> tuple["Settings", "Candidates", "Plan | None"]:
+    from departments.executive.plan_file import read_plan
+    from departments.office.bad_input import BadInput
+    from departments.office.settings_loader import load_settings
+    from departments.operations.candidates import read_candidates
+    from scripts.surroundings import firm_config
+
+    try:
+        settings = load_settings(firm_config())
+        candidates = read_candidates(given.candidates)
+        base = read_plan(given.top_up, accounts=settings.firm.accounts)[0] if given.top_up else None
+    except BadInput as error:
+        raise Failure(Code.BAD_INPUT, str(error)) from None
+    return settings, candidates, base
+
+
+def _account(settings: "Settings", base: "Plan | None") -> "AccountName":
+    from scripts.surroundings import the_account
+
+    return base.account if base is not None else the_account(settings.firm)
+
+
+def _look(settings: "Settings", symbols: list[str]) -> "Snapshot":
+    """One look at the account, reads only.
+
+    Raises:
+        Failure: It could not be had.
+    """
+    from departments.trading.alpaca.endpoints import endpoints
+    from departments.trading.alpaca.rest import AlpacaBroker
+    from departments.trading.broker import BrokerError
+    from departments.trading.look_once import look_once
+    from scripts.surroundings import alpaca_keys
+
+    try:
+        alpaca = endpoints(os.environ)
+    except ValueError as error:
+        raise Failure(Code.BAD_INPUT, f"firm propose: {error}") from None
+    key_id, secret_key = alpaca_keys("firm propose")
+    broker = AlpacaBroker(
+        endpoints=alpaca,
+        key_id=key_id,
+        secret_key=secret_key,
+        connect_timeout_s=settings.trading.connect_timeout_s,
+        read_timeout_s=settings.trading.read_timeout_s,
+    )
+    try:
+        return look_once(broker, symbols=symbols, now=now)
+    except BrokerError as error:
+        raise Failure(Code.UNREACHABLE, f"firm propose: {alpaca.rest_url}: {error}") from None
+    finally:
+        broker.close()
+
+
+def _ask(
+    given: Namespace,
+    settings: "Settings",
+    candidates: "Candidates",
+    base: "Plan | None",
+    account: "AccountName",
+    live: "Snapshot",
+) -> "Ask":
+    from departments.office.settings import Regime, SizingMethod
+    from departments.operations.proposal import Ask
+    from messages.values import Funding
+
+    kept_funding = None if base is None else base.funding
+    funding = Funding(given.funding) if given.funding else kept_funding or settings.executive.funding
+    operations = settings.operations
+    return Ask(
+        account=account,
+        candidates=candidates.items,
+        kept=() if base is None else base.trades,
+        snapshot=live,
+        funding=funding,
+        method=SizingMethod(given.sizing) if given.sizing else operations.sizing,
+        regime=Regime(given.regime) if given.regime else candidates.regime,
+        target_fraction=operations.target_deployment_fraction if given.target is None else given.target,
+    )
+
+
+def _text(given: Namespace, ask: "Ask", proposal: "Proposal", base: "Plan | None", at: datetime) -> str:
+    from departments.operations.plan_text import plan_text
+    from messages.plans import Plan
+    from messages.values import AccountName, PlanId
+
+    plan = Plan(
+        plan_id=PlanId(given.plan_id or f"PLAN_{at:%Y%m%d_%H%M%S}"),
+        account=AccountName(ask.account),
+        plan_sha256="",
+        sell_shortfall=None if base is None else base.sell_shortfall,
+        funding=ask.funding,
+        expires_at=None if base is None else base.expires_at,
+        trades=proposal.trades,
+    )
+    regime = "" if ask.regime is None else f", {ask.regime.value} market"
+    return plan_text(plan, remarks=[f"Proposed {at:%Y-%m-%d %H:%M:%S} UTC: {ask.method.value} sizing{regime}."])
+
+
+def _prove(path: Path, text: str, ask: "Ask", proposal: "Proposal", settings: "Settings") -> None:
+    """The text must read back as the very trades, and Compliance must have nothing to change.
+
+    Raises:
+        Failure: One of the two doesn't hold; nothing is written then.
+    """
+    from departments.compliance.review import review
+    from departments.executive.plan_file import read_plan
+    from departments.office.bad_input import BadInput
+    from departments.rulebook.limits import limits_of
+    from messages.reviews import Decision, ReviewPlan, Stage
+    from messages.values import run_id_for
+
+    try:
+        plan, _ = read_plan(text.encode(), name=str(path), accounts=settings.firm.accounts)
+    except BadInput as error:
+        raise Failure(Code.BAD_INPUT, f"firm propose: the plan can't be written: {error}") from None
+    verdict = review(
+        ReviewPlan(
+            run_id=run_id_for(plan.account, plan.plan_sha256),
+            review=1,
+            stage=Stage.SUBMISSION,
+            trades=plan.trades,
+            snapshot=ask.snapshot,
+            funding=ask.funding,
+        ),
+        limits_of(settings),
+        settings.executive.on_violation,
+    )
+    unchanged = not verdict.rejected and all(leg.decision is Decision.KEEP for leg in verdict.legs)
+    if _plain(plan.trades) != _plain(proposal.trades) or not unchanged:
+        raise Failure(
+            Code.REJECTED, "firm propose: a bug: the plan doesn't pass Compliance as written; nothing is kept"
+        )
+
+
+def _plain(trades: "tuple[Trade, ...]") -> list[object]:
+    return [trade.model_dump() for trade in trades]
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Write the plan; without `force` a file that came meanwhile stays as it is."""
+    if force:
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Failure(Code.BAD_INPUT, f"{path}: is there already, expected a new file or --force") from None
+
+
+def _fraction(text: str) -> Decimal:
+    from departments.office.strict_fields import decimal_problem
+
+    if decimal_problem(text, places_max=6) is not None or Decimal(text) > 10:
+        raise ArgumentTypeError(f"expected a fraction of equity like 0.90, was {text!r}")
+    return Decimal(text)
