@@ -1,5 +1,6 @@
 """Who else may write to what the firm believes: configuration, plans, signers and the store."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,22 +17,24 @@ def refuse_open(paths: Iterable[Path]) -> None:
     Raises:
         Failure: Names the first such file and the command that mends it.
     """
-    for line in _open_to_others(paths):
-        raise Failure(Code.BAD_INPUT, line)
+    found = _open_to_others(paths)
+    if found:
+        raise Failure(Code.BAD_INPUT, _sentence(found[:1]))
 
 
 def check_inputs(paths: Iterable[Path], *, is_live: bool) -> None:
-    """Refuse, with live money, what `refuse_open` refuses; with paper money say so on stderr.
+    """Refuse, with live money, what `refuse_open` refuses; with paper money say so on stderr, on one line.
 
     A checkout made with umask 002 is writable by the group; that is no reason not to try things out.
 
     Raises:
         Failure: With live money, as `refuse_open`.
     """
-    for line in _open_to_others([*sorted(firm_config().glob("*.yaml")), *paths]):
-        if is_live:
-            raise Failure(Code.BAD_INPUT, line)
-        sys.stderr.write(f"warning: {line}\n")
+    inputs = [*sorted(firm_config().glob("*.yaml")), *paths]
+    if is_live:
+        refuse_open(inputs)
+    elif found := _open_to_others(inputs):
+        sys.stderr.write(f"warning: {_sentence(found)}\n")
 
 
 def check_store() -> None:
@@ -45,11 +48,20 @@ def check_store() -> None:
         refuse_open([path])
 
 
-def _open_to_others(paths: Iterable[Path]) -> Iterable[str]:
+def _open_to_others(paths: Iterable[Path]) -> list[tuple[Path, int]]:
+    """Files that group or others can write to, with their permission bits."""
+    found = []
     for path in paths:
         try:
             bits = path.stat().st_mode & 0o777
         except OSError:
             continue  # whoever needs it says that it is missing
         if bits & OTHERS_MAY_WRITE:
-            yield f"{path}: others can write to it ({bits:03o}), expected its owner alone: chmod go-w {path}"
+            found.append((path, bits))
+    return found
+
+
+def _sentence(found: list[tuple[Path, int]]) -> str:
+    named = ", ".join(f"{path} ({bits:03o})" for path, bits in found)
+    mend = " ".join(shlex.quote(str(path)) for path, _ in found)
+    return f"{named}: others can write to it, expected its owner alone: chmod go-w {mend}"

@@ -174,7 +174,7 @@ def test_signers_and_stores_that_others_can_write_to_are_refused(home, name):
 
     said = assert_one_line(home.inside("submit", str(path)))
 
-    assert said.startswith(f"{home.path / name}: others can write to it (620)")
+    assert said.startswith(f"{home.path / name} (620): others can write to it")
     assert said.endswith(f"chmod go-w {home.path / name}")
 
 
@@ -187,7 +187,7 @@ def test_a_plan_or_configuration_that_others_can_write_to_is_a_warning_on_paper_
     live(home)
     with_money = home.inside("submit", str(path))
 
-    said = f"{home.plans / name}: others can write to it (602), expected its owner alone: chmod go-w"
+    said = f"{home.plans / name} (602): others can write to it, expected its owner alone: chmod go-w"
     assert on_paper.returncode == 0
     assert on_paper.stderr.startswith(f"warning: {said}")
     assert assert_one_line(with_money).startswith(said)
