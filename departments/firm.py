@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pykka
 import structlog
+from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 - here, not while the first plan waits
 
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment

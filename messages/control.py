@@ -57,10 +57,15 @@ class RunFinished(AccountMessage):
 
 
 class PlanQueued(AccountMessage):
-    """A plan was accepted. The CEO writes this to itself; runs wait in this order."""
+    """A plan was accepted. The CEO writes this to itself; runs wait in this order.
+
+    Attributes:
+        nonce: Of the plan's approval; None in mail from before approvals were signed.
+    """
 
     queued_run_id: RunId
     plan_id: PlanId
+    nonce: str | None = None
 
 
 class Deadline(StrEnum):

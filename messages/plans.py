@@ -78,8 +78,13 @@ class Approval(Record):
     """A person's yes to exactly these bytes, on this account, until then.
 
     Attributes:
-        signature: Armoured signature over the approval's canonical text; None where signing is not yet asked for.
-        rules_sha256: Hash of the rule files that the person saw the plan pass; None where it isn't bound.
+        approved_by: A name that `allowed_signers` knows.
+        nonce: Random text; one that is seen a second time is a replay.
+        rules_sha256: Names the policy that was in force (`Settings.rules_sha256`).
+        orders_sha256: Names the plan as it was read from those bytes and shown to the person.
+        signature: SSH signature over all of the above, its base64 on one line.
+
+    An approval in which one of the last three is None covers nothing.
     """
 
     plan_sha256: str
@@ -90,6 +95,7 @@ class Approval(Record):
     expires_at: Utc
     nonce: str
     rules_sha256: str | None = None
+    orders_sha256: str | None = None
     signature: str | None = None
 
 

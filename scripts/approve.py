@@ -4,15 +4,25 @@ import secrets
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.failure import Code, Failure
-from scripts.surroundings import firm_settings, now, person
+from scripts.surroundings import all_settings, now
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from departments.office.settings import Settings
+    from messages.plans import Approval, Plan
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the verb takes."""
     parser.add_argument("plan", type=Path, metavar="PLAN.yaml")
     parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="an Ed25519 private key of OpenSSH's (default: FIRM_HOME's own)"
+    )
 
 
 def run(given: Namespace) -> int:
@@ -20,29 +30,63 @@ def run(given: Namespace) -> int:
     from departments.executive.approval_file import approval_path, new_approval, write_approval
     from departments.executive.plan_file import read_plan
     from departments.office.bad_input import BadInput
+    from departments.office.strict_yaml import read_bytes
+    from messages.plans import Mode
+    from scripts.approval_key import approver, key_path, load_key, make_paper_key, with_signers
+    from scripts.file_modes import check_inputs
     from scripts.plan_table import print_plan
 
-    firm = firm_settings()
+    settings = all_settings()
+    firm = settings.firm
     path: Path = given.plan
     at = now()
     try:
-        plan, _ = read_plan(path, accounts=firm.accounts)
+        data = read_bytes(path, expected="a plan file")
+        plan, _ = read_plan(data, name=str(path), accounts=firm.accounts)
     except BadInput as error:
         raise Failure(Code.BAD_INPUT, str(error)) from None
     if plan.expires_at is not None and plan.expires_at <= at:
         expiry = f"{plan.expires_at:%Y-%m-%d %H:%M:%S}"
         raise Failure(Code.BAD_INPUT, f"{path}: the plan expired at {expiry} UTC, expected a later expires_at")
     mode = firm.accounts[plan.account].mode
+    check_inputs([path], is_live=mode is Mode.LIVE or firm.mode is Mode.LIVE)
     print_plan(plan, mode)
     _tell_of_earlier(approval_path(path), plan.plan_sha256)
     if not given.yes and not _says_yes(f"Approve {len(plan.trades)} orders on account {plan.account} ({mode})? [y/N] "):
         raise Failure(Code.BAD_INPUT, f"{path}: not approved")
-    approval = new_approval(plan, mode=mode, approved_by=person(), now=at, nonce=secrets.token_hex(16))
+    if given.key is None and make_paper_key(firm):
+        print(f"made a key to approve paper plans with: {key_path()}")
+    settings = with_signers(settings)
+    key = load_key(given.key or key_path())
+    approval = new_approval(
+        plan,
+        settings=settings,
+        approved_by=approver(key, settings.signers),
+        key=key,
+        now=at,
+        nonce=secrets.token_hex(16),
+    )
+    _refuse_vain(plan, approval, data, settings, path, at)
     write_approval(approval_path(path), approval)
     print(
         f"approved by {approval.approved_by} until {approval.expires_at:%Y-%m-%d %H:%M:%S} UTC: {approval_path(path)}"
     )
     return Code.DONE
+
+
+def _refuse_vain(
+    plan: "Plan", approval: "Approval", data: bytes, settings: "Settings", path: Path, at: "datetime"
+) -> None:
+    """Write no approval that would be refused when it is handed in.
+
+    Raises:
+        Failure: Says why it would be: the person may not approve this plan, say.
+    """
+    from departments.executive.approval_file import why_refused
+
+    why_not = why_refused(plan, approval, data, settings=settings, now=at)
+    if why_not is not None:
+        raise Failure(Code.BAD_INPUT, f"{path}: not approved: {why_not}")
 
 
 def _tell_of_earlier(path: Path, plan_sha256: str) -> None:

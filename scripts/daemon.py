@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scripts.failure import Code, Failure
-from scripts.surroundings import firm_config, firm_home, store_url, the_account
+from scripts.surroundings import all_settings, firm_home, private_files, store_url, the_account
 
 if TYPE_CHECKING:
     from departments.firm import Firm, Keys
@@ -36,7 +36,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Run the firm; 0 after a clean stop, 6 if something it needs can't be had."""
-    settings = _settings()
+    settings = all_settings()
     account = the_account(settings.firm)
     with ExitStack() as cleanup:
         environ = dict(os.environ)
@@ -49,16 +49,6 @@ def run(given: Namespace) -> int:
         return _run_firm(settings, account, environ, live=given.live)
 
 
-def _settings() -> "Settings":
-    from departments.office.bad_input import BadInput
-    from departments.office.settings_loader import load_settings
-
-    try:
-        return load_settings(firm_config())
-    except BadInput as error:
-        raise Failure(Code.BAD_INPUT, str(error)) from None
-
-
 def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, str], *, live: bool) -> int:
     from departments.trading.alpaca.endpoints import endpoints
 
@@ -69,6 +59,7 @@ def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, s
     home = firm_home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     _check_money(settings, account, alpaca, home, live=live)
+    settings = _trusted(settings)
     key_id, secret_key = environ.get("APCA_API_KEY_ID"), environ.get("APCA_API_SECRET_KEY")
     if not key_id or not secret_key:
         missing = "APCA_API_KEY_ID" if not key_id else "APCA_API_SECRET_KEY"
@@ -77,10 +68,26 @@ def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, s
     from departments.firm import Firm, Keys
 
     keys = Keys(key_id=key_id, secret_key=secret_key)
-    with _logging(home, account, keys):
+    with private_files(), _logging(home, account, keys):
         return _run(
             Firm(home=home, store_url=store_url(), account=account, settings=settings, keys=keys, endpoints=alpaca)
         )
+
+
+def _trusted(settings: "Settings") -> "Settings":
+    """Look at who else can write to what we believe, and read who may approve.
+
+    Raises:
+        Failure: Others can write to it, or the signers can't be understood.
+    """
+    from messages.plans import Mode
+    from scripts.approval_key import make_paper_key, with_signers
+    from scripts.file_modes import check_inputs, check_store
+
+    check_inputs([], is_live=settings.firm.mode is Mode.LIVE)
+    check_store()
+    make_paper_key(settings.firm)
+    return with_signers(settings)
 
 
 def _run(firm: "Firm") -> int:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,7 +24,7 @@ from departments.office.checklist_facts import (
     Where,
 )
 from scripts.failure import Failure
-from scripts.surroundings import firm_config, firm_home, now, open_counter, store_url, the_account
+from scripts.surroundings import firm_config, firm_home, now, open_counter, store_path, the_account
 
 if TYPE_CHECKING:
     from departments.office.settings import Settings
@@ -40,7 +39,6 @@ CALENDAR_AROUND = timedelta(days=4)
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3, 10
 RUNS_LOOKED_AT = 10
 """The newest ones: a verified run further back says nothing of today."""
-_SQLITE = "sqlite:///"
 
 FactT = TypeVar("FactT")
 
@@ -144,23 +142,17 @@ def _store_trouble() -> str | None:
             os.fsync(file.fileno())
     except OSError as error:
         return f"{home}: {error.strerror}"
-    path = _store_path()
+    path = store_path()
     if path is not None and path.exists() and not os.access(path, os.W_OK):
         return f"{path}: not writable"
     return None
-
-
-def _store_path() -> Path | None:
-    """The store's file; None where it is no file."""
-    url = store_url()
-    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
 
 def _modes() -> tuple[FileMode, ...]:
     """Who may write to configuration, state and the folders they are in."""
     config, home = firm_config(), firm_home()
     paths = [config, *sorted(config.glob("*.yaml")), home, *sorted(home.glob("*")), *sorted((home / "logs").glob("*"))]
-    store = _store_path()
+    store = store_path()
     if store is not None and store.parent != home:
         paths += [store.parent, store]
     found = []
@@ -180,7 +172,7 @@ def _journal(account: "AccountName | Unknown") -> tuple[Journal | Unknown | None
     nothing = Unknown("the journal does not tell")
     if isinstance(account, Unknown):
         return account, nothing
-    path = _store_path()
+    path = store_path()
     if path is not None and not path.exists():
         return None, nothing
     try:

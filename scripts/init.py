@@ -4,9 +4,13 @@ import os
 import shutil
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scripts.failure import Code, Failure
 from scripts.surroundings import CHECKOUT, firm_config, firm_home, firm_settings
+
+if TYPE_CHECKING:
+    from departments.office.settings import FirmSettings
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -20,7 +24,9 @@ def run(given: Namespace) -> int:
     home, config = firm_home(), firm_config()
     _make_home(home)
     _make_config(config)
-    accounts = firm_settings().accounts
+    firm = firm_settings()
+    accounts = firm.accounts
+    _make_key(firm)
     print(f"accounts: {', '.join(f'{name} ({about.mode})' for name, about in accounts.items())}")
     for name in ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"):
         print(f"{name}: {'set' if os.environ.get(name) else 'not set: firm start needs it, but for a local Alpaca'}")
@@ -37,6 +43,18 @@ def _make_home(home: Path) -> None:
     if not there:
         home.chmod(0o700)
     print(f"FIRM_HOME {home}: {'is there' if there else 'made, for you alone'}")
+
+
+def _make_key(firm: "FirmSettings") -> None:
+    """A key to approve paper plans with; whose key may approve live ones is for a person to write down."""
+    from scripts.approval_key import key_path, make_paper_key, signers_path
+
+    if make_paper_key(firm):
+        print(f"key {key_path()}: made, for you alone, and enrolled in {signers_path()}")
+    elif key_path().exists():
+        print(f"key {key_path()}: is there")
+    else:
+        print(f"key: none made, money is live; expected a line for each approver in {signers_path()}")
 
 
 def _make_config(config: Path) -> None:

@@ -24,6 +24,8 @@ from scripts.failure import Code, Failure
 from scripts.local_alpaca import local_alpaca
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from departments.office.settings import Settings
     from messages.mailroom.port import Counter
     from messages.plans import Plan, SubmitPlan
@@ -38,6 +40,7 @@ CALL_WITHIN_S = 10.0
 ORDER_WITHIN_S = 5
 """What the twin doesn't fill within this time it never fills: its prices stand still."""
 _KEY, _SECRET = "PKTWIN", "twin"  # any pair opens it
+_APPROVER = "firm check"
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
@@ -169,13 +172,14 @@ def _rehearse(on: Stage, home: Path, plan: "Plan", text: str, *, release: bool) 
     try:
         counter = SqlCounter.open(url=store, home=home, account=plan.account)
         try:
-            letter = _letter(plan, text, on.settings)
+            settings, key = _with_our_key(on.settings)
+            letter = _letter(plan, text, settings, key)
             _hand_in(counter, letter)
             firm = Firm(
                 home=home,
                 store_url=store,
                 account=plan.account,
-                settings=on.settings,
+                settings=settings,
                 keys=Keys(key_id=_KEY, secret_key=_SECRET),
                 endpoints=endpoints({"APCA_API_BASE_URL": on.url}),
             )
@@ -196,14 +200,27 @@ def _rehearse(on: Stage, home: Path, plan: "Plan", text: str, *, release: bool) 
         log.stop()
 
 
-def _letter(plan: "Plan", text: str, settings: "Settings") -> "SubmitPlan":
-    """Hand the plan in with an approval of our own: it is good on the twin and nowhere else."""
+def _with_our_key(settings: "Settings") -> "tuple[Settings, Ed25519PrivateKey]":
+    """The settings with one signer, us, and our key; it is never written anywhere."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from departments.office.allowed_signers import Signer
+    from departments.office.sshsig import public_text
+
+    key = Ed25519PrivateKey.generate()
+    public = public_text(key.public_key().public_bytes_raw()).split()[1]
+    us = Signer(principals=(_APPROVER,), public_key=public, accounts=tuple(settings.firm.accounts))
+    return settings.model_copy(update={"signers": (us,)}), key
+
+
+def _letter(plan: "Plan", text: str, settings: "Settings", key: "Ed25519PrivateKey") -> "SubmitPlan":
+    """Hand the plan in with an approval of our own: its key is known on the twin and nowhere else."""
     from departments.executive.approval_file import new_approval
     from messages.plans import SubmitPlan
     from messages.values import run_id_for
     from scripts.surroundings import now
 
-    approval = new_approval(plan, mode=settings.firm.mode, approved_by="firm check", now=now(), nonce="rehearsal")
+    approval = new_approval(plan, settings=settings, approved_by=_APPROVER, key=key, now=now(), nonce="rehearsal")
     return SubmitPlan(run_id=run_id_for(plan.account, plan.plan_sha256), plan=plan, approval=approval, plan_text=text)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from scripts.failure import Code, Failure
 
 if TYPE_CHECKING:
-    from departments.office.settings import FirmSettings
+    from departments.office.settings import FirmSettings, Settings
     from messages.mailroom.port import Counter
     from messages.values import AccountName, RunId
 
@@ -33,6 +33,22 @@ def firm_config() -> Path:
 def store_url() -> str:
     """FIRM_STORE_URL; SQLite in FIRM_HOME unless the environment says otherwise."""
     return os.environ.get("FIRM_STORE_URL") or f"sqlite:///{firm_home() / 'firm.db'}"
+
+
+def store_path() -> Path | None:
+    """The store's file; None where it is no file."""
+    prefix, url = "sqlite:///", store_url()
+    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Whatever is made meanwhile is its owner's alone, whatever the umask says."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def alpaca_keys(command: str) -> tuple[str, str]:
@@ -80,6 +96,21 @@ def firm_settings() -> "FirmSettings":
         raise Failure(Code.BAD_INPUT, str(error)) from None
 
 
+def all_settings() -> "Settings":
+    """Every file of the configuration.
+
+    Raises:
+        Failure: One of them says something that can't be accepted.
+    """
+    from departments.office.bad_input import BadInput
+    from departments.office.settings_loader import load_settings
+
+    try:
+        return load_settings(firm_config())
+    except BadInput as error:
+        raise Failure(Code.BAD_INPUT, str(error)) from None
+
+
 def the_account(settings: "FirmSettings") -> "AccountName":
     """The account of this FIRM_HOME: FIRM_ACCOUNT, or the only one there is, or `paper`.
 
@@ -116,7 +147,8 @@ def open_counter(account: "AccountName | None" = None) -> "Iterator[Counter]":
 
     account = account or the_account(firm_settings())
     try:
-        counter = SqlCounter.open(url=store_url(), home=firm_home(), account=account)
+        with private_files():
+            counter = SqlCounter.open(url=store_url(), home=firm_home(), account=account)
         try:
             yield counter
         finally:

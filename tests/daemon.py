@@ -49,6 +49,8 @@ class Home:
         self.path = folder / "home"
         self.config = folder / "config"
         shutil.copytree(ROOT / "config", self.config)
+        for file in self.config.glob("*.yaml"):
+            file.chmod(0o600)  # whatever umask the checkout was made with
         for name, changes in settings.items():
             _set(self.config / f"{name}.yaml", changes)
         self.plans = folder
@@ -143,6 +145,7 @@ class Home:
         """Write a plan and approve it."""
         path = self.plans / name
         path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
         approved = self.inside("approve", str(path), "--yes")
         assert approved.returncode == 0, approved
         return path

@@ -16,6 +16,7 @@ from departments.executive.run import Leg, Run
 from departments.office.department import Handled, Note
 from departments.office.settings import Settings
 from messages.control import (
+    AbortRun,
     BeginRun,
     DeadLetter,
     Deadline,
@@ -43,12 +44,14 @@ class Account:
         halted: Why trading is halted; None while it isn't.
         waiting: Runs in the order of acceptance; the first is the active one.
         ended: Runs that are over: the same plan is never run twice.
+        nonces: Of the approvals of every run that was accepted -> that run.
         health: The last word on how Alpaca can be reached.
     """
 
     halted: str | None = None
     waiting: tuple[tuple[RunId, PlanId], ...] = ()
     ended: frozenset[RunId] = frozenset()
+    nonces: Mapping[str, RunId] = field(default_factory=dict)
     health: BrokerHealthChanged | None = None
 
     @property
@@ -100,14 +103,16 @@ class ExecutiveDepartment:
             return Handled(state, notes=(Note("run.already_here", {"run_id": letter.run_id}),))
         run = _run_of(letter, now, settings)
         plan = letter.plan
-        expected_mode = settings.firm.mode
         why_not = refusal(
             plan,
             letter.approval,
+            run_id=letter.run_id,
             plan_bytes=letter.plan_text.encode(),
             account=self.account,
-            mode=expected_mode,
+            mode=settings.firm.mode,
             now=now,
+            signers=settings.signers,
+            rules_sha256=settings.rules_sha256(),
         )
         fields = {"run_id": run.run_id, "plan_id": plan.plan_id}
         opens = (run.run_id, str(plan.plan_id), plan.plan_sha256)
@@ -125,7 +130,10 @@ class ExecutiveDepartment:
             )
         expiry = DeadlinePassed(run_id=run.run_id, deadline=Deadline.APPROVAL, token=0, due_at=run.expires_at)
         outgoing = (
-            Outgoing(Recipient.EXECUTIVE, PlanQueued(queued_run_id=run.run_id, plan_id=plan.plan_id)),
+            Outgoing(
+                Recipient.EXECUTIVE,
+                PlanQueued(queued_run_id=run.run_id, plan_id=plan.plan_id, nonce=letter.approval.nonce),
+            ),
             Outgoing(Recipient.EXECUTIVE, expiry, run.expires_at),
         )
         note = Note("run.accepted", {**fields, "sells": len(run.sells), "buys": len(run.buys)})
@@ -177,8 +185,17 @@ def _account(state: ExecutiveState, message: AccountMessage) -> Handled[Executiv
     account = state.account
     match message:
         case PlanQueued():
+            nonces = account.nonces
+            if message.nonce is not None:
+                first = nonces.get(message.nonce, message.queued_run_id)
+                if first != message.queued_run_id:
+                    # The nonces belong to the account, so they are judged in its stream, before anything is sent.
+                    why = f"the firm: its approval is a replay, run {first} was approved with the same nonce"
+                    note = Note("run.replayed", {"run_id": message.queued_run_id, "before": first}, "warning")
+                    return Handled(state, _to_self(AbortRun(run_id=message.queued_run_id, by=why)), (note,))
+                nonces = {**nonces, message.nonce: first}
             waiting = (*account.waiting, (message.queued_run_id, message.plan_id))
-            after = replace(account, waiting=waiting)
+            after = replace(account, waiting=waiting, nonces=nonces)
             if account.active is not None:
                 note = Note("run.waiting_turn", {"run_id": message.queued_run_id, "before": account.active})
                 return Handled(replace(state, account=after), notes=(note,))

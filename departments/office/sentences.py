@@ -62,6 +62,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "verification.ok": "Verified: Alpaca shows what was expected",
     "verification.failed": "VERIFICATION FAILED: {differences}",
     "run.completed": "The run is completed",
+    "run.replayed": "THE APPROVAL IS A REPLAY: run {before} was approved with the same nonce",
     "run.rejected": "THE PLAN IS REJECTED: {reason}",
     "run.aborted": "The run is aborted: {reason}",
     "run.expired": "The run has expired: {reason}",

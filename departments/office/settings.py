@@ -3,12 +3,14 @@
 Every field stands in exactly one file under exactly one key; `config/` ships each default on a line of its own.
 """
 
+import json
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from departments.office.allowed_signers import Signer
 from messages.plans import Mode
 from messages.values import (
     AccountName,
@@ -210,7 +212,12 @@ class TradingSettings(Record):
 
 
 class Settings(Record):
-    """All of it; every department is handed the whole."""
+    """All of it; every department is handed the whole.
+
+    Attributes:
+        signers: Who may approve plans: `FIRM_HOME/allowed_signers` as it was when these settings were read, no file of
+            the configuration. Nobody unless given.
+    """
 
     firm: FirmSettings
     executive: ExecutiveSettings = ExecutiveSettings()
@@ -218,6 +225,21 @@ class Settings(Record):
     hard_constraints: HardConstraints = HardConstraints()
     operations: OperationsSettings = OperationsSettings()
     trading: TradingSettings = TradingSettings()
+    signers: tuple[Signer, ...] = ()
+
+    def rules_sha256(self) -> str:
+        """Name the policy that a plan is judged by: the rules' limits, and what becomes of what breaks them.
+
+        Approvals bind it. Waits and the way to Alpaca are no part of it.
+        """
+        executive = self.executive
+        parts = {
+            "compliance": self.compliance.model_dump(mode="json"),
+            "hard_constraints": self.hard_constraints.model_dump(mode="json"),
+            "operations": self.operations.model_dump(mode="json"),
+            "policies": [executive.sell_shortfall, executive.funding, executive.on_violation],
+        }
+        return sha256_hex(json.dumps(parts, sort_keys=True).encode())
 
     def document(self) -> str:
         """The settings as JSON, canonical for their hash."""

@@ -21,8 +21,9 @@ from departments.office.strict_yaml import parse, read_bytes
 FILES: MappingType[str, str] = {
     name: f"{name}.yaml" if name in {"firm", "hard_constraints"} else f"{name}_config.yaml"
     for name in Settings.model_fields
+    if name != "signers"
 }
-"""Field of `Settings` -> its file."""
+"""Field of `Settings` -> its file. The signers stand in FIRM_HOME, in a format of their own."""
 
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?", re.ASCII)

@@ -5,9 +5,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from departments.executive.approval import orders_sha256
+from departments.executive.approval_file import signed
 from departments.office.settings import AccountSettings, ExecutiveSettings, FirmSettings, Settings
 from messages.plans import Approval, Mode, Plan, SubmitPlan, Trade
 from messages.values import AccountName, Funding, LegId, PlanId, RunId, SellShortfall, Side, run_id_for, sha256_hex
+from tests.builders.signing import MARAS, a_signer
 
 NOW = datetime(2025, 11, 10, 15, 9, 12, tzinfo=UTC)
 ACCOUNT = AccountName("paper")
@@ -57,7 +60,10 @@ def text_of(plan: Plan) -> str:
 def an_approval(
     plan: Plan, *, at: datetime = NOW, expires_at: datetime | None = None, mode: Mode = Mode.PAPER, **more: Any
 ) -> Approval:
-    """A person's yes to that plan, given a minute ago, for a day unless said otherwise."""
+    """A person's yes to that plan, given a minute ago under `some_settings()`, for a day unless said otherwise.
+
+    Signed last, whatever else was named; `signature` itself may be named, too.
+    """
     fields: dict[str, Any] = {
         "plan_sha256": plan.plan_sha256,
         "account": plan.account,
@@ -65,9 +71,12 @@ def an_approval(
         "approved_by": "mara",
         "approved_at": at - timedelta(minutes=1),
         "expires_at": expires_at or at + timedelta(days=1),
-        "nonce": "0001",
+        "nonce": f"nonce of {plan.plan_sha256[:12]}",
+        "rules_sha256": some_settings().rules_sha256(),
+        "orders_sha256": orders_sha256(plan),
     }
-    return Approval(**(fields | more))
+    approval = Approval(**(fields | more))
+    return approval if "signature" in more else signed(approval, MARAS)
 
 
 def run_id_of(plan: Plan) -> RunId:
@@ -86,4 +95,5 @@ def a_submission(plan: Plan | None = None, approval: Approval | None = None) -> 
 def some_settings(*, executive: dict[str, Any] | None = None, **parts: Any) -> Settings:
     """The shipped defaults, changed where named: `some_settings(executive={"sell_timeout_s": 5})`."""
     firm = FirmSettings(accounts={ACCOUNT: AccountSettings()})
+    parts = {"signers": (a_signer(),)} | parts
     return Settings(firm=firm, executive=ExecutiveSettings(**(executive or {})), **parts)

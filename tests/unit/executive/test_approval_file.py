@@ -17,6 +17,8 @@ from departments.executive.approval_file import (
 from departments.executive.plan_file import read_plan
 from departments.office.bad_input import BadInput
 from messages.plans import Approval, Mode, Plan
+from tests.builders.plans import some_settings
+from tests.builders.signing import MARAS
 
 NOW = datetime(2025, 11, 10, 15, 0, tzinfo=UTC)
 PLAN = b"plan_id: P1\naccount: paper\ntrades:\n  - {symbol: AAPL, side: buy, qty: 1, reference_price: 10}\n"
@@ -34,13 +36,17 @@ def a_plan(data: bytes = PLAN) -> Plan:
 
 
 def an_approval(plan: Plan | None = None, **changes) -> Approval:
-    made = new_approval(plan or a_plan(), mode=Mode.PAPER, approved_by="ann@desk", now=NOW, nonce="abc123")
+    made = new_approval(
+        plan or a_plan(), settings=some_settings(), approved_by="mara", key=MARAS, now=NOW, nonce="abc123"
+    )
     return made.model_copy(update=changes)
 
 
 def judge(plan_path: Path, *, now: datetime = NOW, mode: Mode = Mode.PAPER) -> Approval:
     data = plan_path.read_bytes()
-    return approved(plan_path, a_plan(data), data, mode=mode, now=now)
+    settings = some_settings()
+    settings = settings.model_copy(update={"firm": settings.firm.model_copy(update={"mode": mode})})
+    return approved(plan_path, a_plan(data), data, settings=settings, now=now)
 
 
 def refused(plan_path: Path, **how) -> str:
@@ -132,7 +138,7 @@ def test_each_refusal_has_its_own_sentence(plan_path):
         ("approved_at: 2025", "approved_at: MMXXV", "a time with its offset"),
         ("plan_sha256: ", "plan_sha256: x", "64"),
         ("mode: paper", "mode: paper\nmode: live", "stands twice"),
-        ("signature: null", "signature: 'a b'", "an armoured signature"),
+        ("signature: '", "signature: '-", "an SSH signature's base64"),
     ],
 )
 def test_a_damaged_approval_is_refused_with_its_line(plan_path, old, new, words):
@@ -151,11 +157,12 @@ def test_a_damaged_approval_is_refused_with_its_line(plan_path, old, new, words)
 
 def test_a_signature_has_its_place(tmp_path):
     path = tmp_path / "a.approval"
-    signed = an_approval(signature="ed25519:AbC+/=", rules_sha256="a" * 64)
+    made = an_approval()
 
-    write_approval(path, signed)
+    write_approval(path, made)
 
-    assert read_approval(path) == signed
+    assert read_approval(path) == made
+    assert made.signature is not None
 
 
 _NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)

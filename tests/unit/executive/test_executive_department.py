@@ -125,6 +125,46 @@ def test_bytes_that_are_not_the_approved_ones_are_rejected():
     assert isinstance(ceo.state.runs[FIRST], Ended)
 
 
+@pytest.mark.parametrize(
+    ("approval", "words"),
+    [
+        ({"signature": None}, "is not signed"),
+        ({"approved_by": "ben"}, "is not ben's"),
+        ({"rules_sha256": "0" * 64}, "the policy in config was changed"),
+    ],
+)
+def test_an_approval_that_nobody_may_give_is_rejected_before_it_is_begun(approval, words):
+    ceo = Ceo().tell(a_submission(ONE, an_approval(ONE, **approval)))
+
+    assert words in ceo.of_kind(RunEnded)[0].reason
+    assert ceo.of_kind(BeginRun) == []
+
+
+def test_a_letter_that_names_another_run_is_rejected():
+    ceo = Ceo().tell(a_submission(ONE).model_copy(update={"run_id": SECOND}))
+
+    assert f"the approval is for run {FIRST}" in ceo.of_kind(RunEnded)[0].reason
+
+
+def test_a_nonce_that_came_with_another_plan_is_a_replay_and_nothing_of_it_is_sent():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO, an_approval(TWO, nonce=an_approval(ONE).nonce)))
+
+    assert [begun.run_id for begun in ceo.of_kind(BeginRun)] == [FIRST]
+    assert ceo.of_kind(RunFinished)[0].ended_run_id == SECOND
+    assert FIRST in ceo.of_kind(AbortRun)[0].by
+    assert SECOND not in ceo.state.runs
+
+
+def test_the_nonce_of_a_run_that_has_ended_stays_used():
+    ceo = Ceo().tell(a_submission(EMPTY), AbortRun(run_id=run_id_of(EMPTY), by="mara"))
+    assert run_id_of(EMPTY) in ceo.state.account.ended
+
+    ceo.tell(a_submission(TWO, an_approval(TWO, nonce=an_approval(EMPTY).nonce)))
+
+    assert SECOND in ceo.state.account.ended
+    assert [begun.run_id for begun in ceo.of_kind(BeginRun)] == [run_id_of(EMPTY)]
+
+
 def test_a_rejected_plan_leaves_nothing_behind_but_its_name():
     ceo = Ceo().tell(a_submission(ONE, an_approval(ONE, expires_at=NOW)))
 

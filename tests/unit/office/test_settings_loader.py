@@ -60,7 +60,7 @@ def test_the_shipped_configuration_equals_the_defaults_of_the_code():
     assert settings == Settings(firm=FirmSettings(accounts={AccountName("paper"): AccountSettings()}))
 
 
-@pytest.mark.parametrize("key", list(leaf_keys(Settings)), ids=".".join)
+@pytest.mark.parametrize("key", [key for key in leaf_keys(Settings) if key[0] in FILES], ids=".".join)
 def test_every_setting_stands_in_its_file_on_a_commented_line_of_its_own(key):
     lines = (SHIPPED / FILES[key[0]]).read_text().splitlines()
 
@@ -72,7 +72,7 @@ def test_every_setting_stands_in_its_file_on_a_commented_line_of_its_own(key):
 
 def test_every_file_of_the_configuration_is_a_field_of_settings():
     assert {path.name for path in SHIPPED.glob("*.yaml")} == set(FILES.values())
-    assert set(FILES) == set(Settings.model_fields)
+    assert set(FILES) == set(Settings.model_fields) - {"signers"}
 
 
 def test_a_changed_value_arrives(folder):
