@@ -51,8 +51,13 @@ class Journal:
             self._keep(self._documents, name, found, KEPT_DOCUMENTS)
         return found
 
-    def envelope(self, row: MailRow, *, redelivered: bool = False) -> Envelope:
+    def envelope(self, row: MailRow, *, redelivered: bool = False, keep: bool = True) -> Envelope:
         """Read mail.
+
+        Args:
+            row: The mail.
+            redelivered: As `Envelope.redelivered`.
+            keep: Whether the message is wanted again: a fold meets it as one department's output, another's input.
 
         Raises:
             Undecodable: This version can't.
@@ -60,7 +65,8 @@ class Journal:
         message = self._messages.get(row.seq)
         if message is None:
             message = message_of(row, self.document)
-            self._keep(self._messages, row.seq, message, KEPT_MESSAGES)
+            if keep:
+                self._keep(self._messages, row.seq, message, KEPT_MESSAGES)
         try:
             return envelope_of(row, message, redelivered=redelivered)
         except ValueError as error:
@@ -104,7 +110,7 @@ class Journal:
             rows = mail_rows(self._database.read("mail", {"arg_seq": seq}))
             if not rows:
                 return None
-            found = self.envelope(rows[0]._replace(attempts=0))
+            found = self.envelope(rows[0]._replace(attempts=0), keep=False)
             self._keep(self._envelopes, seq, found, KEPT_DOCUMENTS)
         return found
 
