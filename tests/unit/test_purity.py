@@ -20,8 +20,8 @@ TOUCHES = {"open", "print", "input"}
 PURE = {
     "compliance": "department review",
     "executive": "approval department dry_run execution phases proof run twin verification",
-    "office": "checklist checklist_facts department limits_check sentences settings strict_tree",
-    "operations": "department sizing",
+    "office": "allowed_signers checklist checklist_facts department limits_check sentences settings sshsig strict_tree",
+    "operations": "department deployment plan_text proposal reasons sizing targets",
     "rulebook": "ceilings context facts fitting limits money plan_rules portfolio rules",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -36,6 +36,7 @@ SHELL = {
         "actor bad_input clock directory log_reading log_writer logs settings_loader strict_fields "
         "strict_json strict_yaml supervisor timers"
     ),
+    "operations": "candidates",
     "trading": "desk look_once reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
