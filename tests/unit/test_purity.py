@@ -20,7 +20,7 @@ TOUCHES = {"open", "print", "input"}
 PURE = {
     "compliance": "department review",
     "executive": "approval department dry_run execution phases proof run twin verification",
-    "office": "allowed_signers checklist checklist_facts department limits_check sentences settings sshsig strict_tree",
+    "office": "checklist checklist_facts department limits_check sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
     "rulebook": "ceilings context facts fitting limits money plan_rules portfolio rules",
     "trading": (
@@ -33,7 +33,7 @@ SHELL = {
     "": "firm",
     "executive": "approval_file plan_file report",
     "office": (
-        "actor bad_input clock directory log_reading log_writer logs settings_loader strict_fields "
+        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader strict_fields "
         "strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
