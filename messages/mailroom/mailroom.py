@@ -15,7 +15,7 @@ from messages.mailroom.journal import Journal
 from messages.mailroom.lease import Lease
 from messages.mailroom.numbering import Numbers, dead_id
 from messages.mailroom.port import DoorFacts, HandledMail
-from messages.mailroom.rows import LetterRow, MailRow, stamp
+from messages.mailroom.rows import LetterRow, MailRow
 from messages.mailroom.units import Unit
 from messages.mailroom.wake import Listener
 from messages.mailroom.writer import Writer
@@ -81,7 +81,7 @@ class SqlMailroom:
             home: FIRM_HOME: the lease and the wake-up pipe lie here.
             account: Whose store it must be.
             now: The store's clock, aware.
-            lazy_commit_ms: What nobody waits for is committed after so long.
+            lazy_commit_ms: Sets the pace of commits that nobody waits for; see `writer.py`.
             patience_s: How long other processes may keep the store busy before the writer gives up.
 
         Raises:
@@ -153,7 +153,6 @@ class SqlMailroom:
     ) -> Envelope | None:
         """See `port.Mailroom.receive`."""
         encoded = encode(message)
-        stamp(at)
         self._make_room()
         if message_id is None:
             with self._writer.lock:

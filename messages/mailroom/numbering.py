@@ -75,7 +75,8 @@ class Numbers:
         )
         unit = Unit(
             mail=tuple(
-                mail_row(envelope, words, message_id=None) for envelope, words in zip(envelopes, encoded, strict=True)
+                mail_row(envelope, words, sent_at=handled_at, message_id=None)
+                for envelope, words in zip(envelopes, encoded, strict=True)
             ),
             documents=_documents(encoded),
             handled=HandledMark(handled.seq, self._writer.handled_seq + 1, handled_at, settings_sha256),
@@ -104,6 +105,7 @@ class Numbers:
         aside: tuple[int, str] | None = None,
     ) -> Envelope:
         """Number mail that no handled mail produced."""
+        sent_at = stamp(at)
         seq = self._writer.last_seq + 1
         envelope = Envelope(
             seq=seq,
@@ -115,7 +117,7 @@ class Numbers:
         )
         if message_id is not None:
             self.uncommitted_ids[message_id] = seq
-        row = mail_row(envelope, encoded, message_id=message_id)
+        row = mail_row(envelope, encoded, sent_at=sent_at, message_id=message_id)
         unit = Unit(
             mail=(row if letter is None else row._replace(documents=letter.documents),),
             documents=encoded.documents,

@@ -69,12 +69,13 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def mail_row(envelope: Envelope, encoded: Encoded, *, message_id: str | None) -> MailRow:
+def mail_row(envelope: Envelope, encoded: Encoded, *, sent_at: str, message_id: str | None) -> MailRow:
     """Make the row of new mail.
 
     Args:
         envelope: The mail, numbered.
         encoded: Its message.
+        sent_at: Its time, as `stamp` writes it; mail of one handling shares it.
         message_id: The poster's own id; None where the id is derived from the numbers.
     """
     return MailRow(
@@ -84,7 +85,7 @@ def mail_row(envelope: Envelope, encoded: Encoded, *, message_id: str | None) ->
         envelope.position,
         envelope.sender,
         envelope.recipient.value,
-        stamp(envelope.sent_at),
+        sent_at,
         None if envelope.due_at is None else stamp(envelope.due_at),
         envelope.correlation_id,
         encoded.type,
