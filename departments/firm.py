@@ -40,6 +40,8 @@ from messages.mailroom.mailroom import SqlMailroom
 from messages.message import Message
 from messages.values import AccountName, Recipient, RunId
 
+SIGNAL_LOOK_S = 0.25
+"""How late a signal to stop may be noticed."""
 THREAD_SWITCH_S = 0.0005
 """How long a thread may keep the interpreter while another waits; the default of 5 ms is a BUY's whole journey."""
 
@@ -183,7 +185,8 @@ class Firm:
 
     def wait(self) -> None:
         """Block until `ask_to_stop`, or until the firm gives up."""
-        self._over.wait()
+        while not self._over.wait(SIGNAL_LOOK_S):  # a signal taken by another thread wakes no lock: look now and then
+            pass
 
     def ask_to_stop(self) -> None:
         """Let `wait` return."""
