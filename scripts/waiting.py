@@ -1,10 +1,11 @@
 """`firm submit --wait`: follows a run to its end, live on a terminal, line by line elsewhere. All on stderr."""
 
+import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from departments.executive.report import view_run
@@ -36,14 +37,16 @@ def follow(counter: "Counter", run_id: "RunId", *, timeout_s: float | None) -> C
 
     Returns:
         The code that tells the outcome; `TIMED_OUT` if the run goes on.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, between two looks: never in the midst of one.
     """
     began = time.monotonic()
     held_since: float | None = None
-    pause = threading.Event()
     shown: AbstractContextManager[Display] = _Live() if sys.stderr.isatty() else nullcontext(_Lines())
     if counter.holder() is None:
         sys.stderr.write("no daemon runs; the plan waits for firm start\n")
-    with shown as display:
+    with _interruptible() as interrupted, shown as display:
         while True:
             view = view_run(counter, run_id)
             at = time.monotonic()
@@ -57,7 +60,19 @@ def follow(counter: "Counter", run_id: "RunId", *, timeout_s: float | None) -> C
             left = POLL_S if timeout_s is None else min(POLL_S, began + timeout_s - at)
             if left <= 0:
                 return Code.TIMED_OUT
-            pause.wait(left)
+            if interrupted.wait(left):
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let Ctrl-C set an event instead of breaking into whatever is under way; libraries don't all stand that."""
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Lines:
