@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from messages.message import AccountMessage, RunMessage
 from messages.orders import NotSentReason, OrderIntent, SnapshotPurpose, StreamHealth
-from messages.snapshots import OrderFacts, SnapshotPart, SnapshotRef
+from messages.snapshots import HistoryPart, HistoryRef, OrderFacts, SnapshotPart, SnapshotRef
 from messages.values import ClientOrderId, LegId, OrderId, Price, QtyOrZero, RunId, Symbol, Utc
 
 
@@ -57,6 +57,7 @@ class FetchSnapshot(RunMessage):
 
     Attributes:
         run_orders_after: As `FetchOrders.after`.
+        history: As `RequestSnapshot.history`.
     """
 
     ask: int
@@ -64,6 +65,7 @@ class FetchSnapshot(RunMessage):
     parts: tuple[SnapshotPart, ...]
     symbols: tuple[Symbol, ...]
     run_orders_after: Utc
+    history: tuple[HistoryPart, ...] = ()
 
 
 class OrderAnswered(RunMessage):
@@ -146,11 +148,12 @@ class OrdersFetched(RunMessage):
 
 
 class SnapshotFetched(RunMessage):
-    """The snapshot that was asked for, whole."""
+    """The snapshot that was asked for, whole, and the history with it."""
 
     ask: int
     purpose: SnapshotPurpose
     snapshot: SnapshotRef
+    history: HistoryRef | None = None
 
 
 class FetchFailed(RunMessage):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from messages.message import AccountMessage, RunMessage
-from messages.snapshots import SnapshotPart, SnapshotRef
+from messages.snapshots import HistoryPart, HistoryRef, SnapshotPart, SnapshotRef
 from messages.values import (
     ClientOrderId,
     LegId,
@@ -148,20 +148,30 @@ class SnapshotPurpose(StrEnum):
 
 
 class RequestSnapshot(RunMessage):
-    """Look at the account. `ask` counts the run's asks and comes back with the answer."""
+    """Look at the account. `ask` counts the run's asks and comes back with the answer.
+
+    Attributes:
+        history: What is wanted of what went before; empty: nothing.
+    """
 
     ask: int
     purpose: SnapshotPurpose
     parts: tuple[SnapshotPart, ...]
     symbols: tuple[Symbol, ...]
+    history: tuple[HistoryPart, ...] = ()
 
 
 class SnapshotReady(RunMessage):
-    """The look that was asked for. Updates of orders seen in it were sent before."""
+    """The look that was asked for. Updates of orders seen in it were sent before.
+
+    Attributes:
+        history: None where none was asked for.
+    """
 
     ask: int
     purpose: SnapshotPurpose
     snapshot: SnapshotRef
+    history: HistoryRef | None = None
 
 
 class SnapshotUnavailable(RunMessage):

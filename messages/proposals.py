@@ -2,8 +2,8 @@
 
 from messages.message import RunMessage
 from messages.plans import Trade
-from messages.reviews import LegDecision, Money
-from messages.snapshots import SnapshotRef
+from messages.reviews import LegDecision, Money, Today
+from messages.snapshots import HistoryRef, SnapshotRef
 
 
 class FitBuys(RunMessage):
@@ -12,12 +12,16 @@ class FitBuys(RunMessage):
     Attributes:
         fit: Counts the run's fits; the answer carries it back.
         trades: BUYs only, in file order, `qty` the most that may be bought.
+        history: As `ReviewPlan.history`.
+        today: As `ReviewPlan.today`.
     """
 
     fit: int
     trades: tuple[Trade, ...]
     snapshot: SnapshotRef
     money: Money
+    history: HistoryRef | None = None
+    today: Today | None = None
 
 
 class BuysFitted(RunMessage):

@@ -2,11 +2,14 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from messages.message import RunMessage
 from messages.plans import Trade
-from messages.snapshots import SnapshotRef
-from messages.values import Funding, LegId, QtyOrZero, Record, Usd
+from messages.snapshots import HistoryRef, SnapshotRef
+from messages.values import Funding, LegId, QtyOrZero, Record, Usd, Utc
 
 
 class Violation(Record):
@@ -73,6 +76,22 @@ class LegDecision(Record):
     violations: tuple[Violation, ...] = ()
 
 
+class Today(Record):
+    """What the firm has done and been told today, New York's day, by its own mail.
+
+    Attributes:
+        plans: Plans begun before this one.
+        orders: Orders sent by other runs.
+        approved_at: When this plan was approved, store's clock.
+        asked_at: When this was asked, store's clock.
+    """
+
+    plans: Annotated[int, Field(ge=0)]
+    orders: Annotated[int, Field(ge=0)]
+    approved_at: Utc
+    asked_at: Utc
+
+
 class ReviewPlan(RunMessage):
     """Judge these legs on this snapshot.
 
@@ -80,6 +99,8 @@ class ReviewPlan(RunMessage):
         review: Counts the run's reviews; the answer carries it back.
         trades: Every leg still to be sent, `qty` as it would be sent.
         money: None at submission (Compliance reckons with expected proceeds); the gate's figures at the recheck.
+        history: As read when the run was received; None where no rule asked for one.
+        today: None where it isn't known: then the rules that need it refuse.
     """
 
     review: int
@@ -88,6 +109,8 @@ class ReviewPlan(RunMessage):
     snapshot: SnapshotRef
     funding: Funding
     money: Money | None = None
+    history: HistoryRef | None = None
+    today: Today | None = None
 
 
 class PlanReviewed(RunMessage):

@@ -1,6 +1,7 @@
 """One consistent look at the account through the broker. Every judgement names the snapshot it was made on."""
 
 from collections.abc import Callable
+from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
@@ -160,7 +161,21 @@ class SnapshotPart(StrEnum):
     QUOTES = "quotes"
 
 
-class Snapshot(Record):
+class Document(Record):
+    """A record that is stored once, named by what it says, and referred to by that name."""
+
+    @cached_property
+    def document(self) -> str:
+        """Its JSON, made once."""
+        return self.model_dump_json()
+
+    @cached_property
+    def document_id(self) -> str:
+        """SHA-256 of the document."""
+        return sha256_hex(self.document.encode())
+
+
+class Snapshot(Document):
     """One look at the account.
 
     A part that was asked for and could not be read fails the whole snapshot; a part that was not asked for is None.
@@ -183,40 +198,128 @@ class Snapshot(Record):
     assets: tuple[AssetFacts, ...] | None = None
     quotes: tuple[QuoteFacts, ...] | None = None
 
-    @cached_property
-    def document(self) -> str:
-        """The snapshot's JSON, made once."""
-        return self.model_dump_json()
-
-    @cached_property
+    @property
     def snapshot_id(self) -> str:
-        """SHA-256 of the document: a snapshot is named by what it says."""
-        return sha256_hex(self.document.encode())
+        """Its name: SHA-256 of what it says."""
+        return self.document_id
 
+
+class TradingDay(Record):
+    """A day on which the market opens, with its hours: half days close early. Source: Alpaca's calendar."""
+
+    day: date
+    opens_at: Utc
+    closes_at: Utc
+
+
+class FillFacts(Record):
+    """One execution, as the account's FILL activities tell it.
+
+    Attributes:
+        activity_id: Alpaca's, unique; begins with New York's local time, so it is no order of UTC.
+        qty: Shares of this execution.
+        price_usd: USD per share.
+        at: Broker's time.
+    """
+
+    activity_id: str
+    order_id: OrderId
+    symbol: str
+    side: Side
+    qty: Qty
+    price_usd: Price
+    at: Utc
+
+
+class EquityFacts(Record):
+    """What the account was worth at the close of past trading days. Source: Alpaca's portfolio history. USD.
+
+    Attributes:
+        since: The first day looked at.
+        highest_close_usd: The highest close since; closes of zero (before the account was funded) don't count.
+        highest_close_day: Its day.
+        last_close_usd: Of the newest trading day that is over.
+    """
+
+    since: date
+    highest_close_usd: Usd
+    highest_close_day: date
+    last_close_usd: Usd
+
+
+class BarFacts(Record):
+    """A symbol's daily bar. USD per share; volume in shares."""
+
+    symbol: str
+    day: date
+    open_usd: Price
+    high_usd: Price
+    low_usd: Price
+    close_usd: Price
+    volume: QtyOrZero
+
+
+class HistoryPart(StrEnum):
+    """The pieces a history may be asked for."""
+
+    DAYS = "days"
+    FILLS = "fills"
+    EQUITY = "equity"
+    BARS = "bars"
+
+
+class History(Document):
+    """What went before: read when a run is received, kept beside its snapshot, judged on to the run's end.
+
+    As in a snapshot, a part that was asked for and can't be read fails the whole; one not asked for is None.
+
+    Attributes:
+        trading_days: The last `HISTORY_DAYS` trading days, today among them when it is one; oldest first.
+        fills: Every execution since the first of those days began, oldest first.
+        equity: None as well where the account has no closed day yet.
+        bars: Up to `BAR_DAYS` daily bars a symbol, oldest first; a symbol without any is absent.
+    """
+
+    read_at: Utc
+    trading_days: tuple[TradingDay, ...] | None = None
+    fills: tuple[FillFacts, ...] | None = None
+    equity: EquityFacts | None = None
+    bars: tuple[BarFacts, ...] | None = None
+
+
+HISTORY_DAYS = 10
+"""Trading days that a history reaches back; every rule that looks back must do with less."""
+BAR_DAYS = 60
+"""Daily bars of a symbol."""
 
 LOAD = "load"
 DOCUMENTS = "documents"
 
 
-def _by_reference(snapshot: Snapshot, info: SerializationInfo) -> Any:
-    """Write a snapshot as its id where the codec collects documents, whole elsewhere."""
+def _by_reference(record: Document, info: SerializationInfo) -> Any:
+    """Write a document as its id where the codec collects documents, whole elsewhere."""
     context = info.context
     if not isinstance(context, dict) or DOCUMENTS not in context:
-        return snapshot.model_dump(mode="json")
-    context[DOCUMENTS][snapshot.snapshot_id] = snapshot.document
-    return snapshot.snapshot_id
+        return record.model_dump(mode="json")
+    context[DOCUMENTS][record.document_id] = record.document
+    return record.document_id
 
 
-def _resolve(value: Any, info: ValidationInfo) -> Any:
-    """Read a snapshot back from its id through the codec's loader."""
-    if not isinstance(value, str):
-        return value
-    context = info.context
-    if not isinstance(context, dict) or LOAD not in context:
-        raise ValueError("expected a snapshot, was a reference and no loader")
-    load: Callable[[str], str] = context[LOAD]
-    return Snapshot.model_validate_json(load(value))
+def _resolver(kind: type[Document]) -> Callable[[Any, ValidationInfo], Any]:
+    def resolve(value: Any, info: ValidationInfo) -> Any:
+        """Read a document back from its id through the codec's loader."""
+        if not isinstance(value, str):
+            return value
+        context = info.context
+        if not isinstance(context, dict) or LOAD not in context:
+            raise ValueError(f"expected a {kind.__name__}, was a reference and no loader")
+        load: Callable[[str], str] = context[LOAD]
+        return kind.model_validate_json(load(value))
+
+    return resolve
 
 
-SnapshotRef = Annotated[Snapshot, PlainSerializer(_by_reference), BeforeValidator(_resolve)]
+SnapshotRef = Annotated[Snapshot, PlainSerializer(_by_reference), BeforeValidator(_resolver(Snapshot))]
 """A snapshot inside a message: whole in memory, stored once and referred to by its hash in the journal."""
+HistoryRef = Annotated[History, PlainSerializer(_by_reference), BeforeValidator(_resolver(History))]
+"""A history inside a message, as `SnapshotRef`."""

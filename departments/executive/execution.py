@@ -66,7 +66,9 @@ from departments.executive.run import GateRecord, Leg, Run
 from departments.executive.verification import verify
 from departments.office.department import Note
 from departments.office.settings import Settings
+from departments.rulebook.limits import limits_of
 from departments.rulebook.money import money_seen
+from departments.rulebook.needs import history_needed
 from messages.control import (
     AbortRun,
     BeginRun,
@@ -100,7 +102,7 @@ from messages.orders import (
 )
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
-from messages.snapshots import ClockFacts, Snapshot, SnapshotPart
+from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
 from messages.values import LegId, Recipient, SellShortfall, Side
 
 WHOLE_LOOK = (
@@ -385,13 +387,15 @@ class _Machine:
             return Step(Queued(run=run), (), notes).then(
                 lambda phase: self.end(phase.run, Outcome.COMPLETED, "nothing to do")
             )
-        run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.RECEIVED, WHOLE_LOOK)
+        needed = history_needed(limits_of(self.settings))
+        run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.RECEIVED, WHOLE_LOOK, history=needed)
         return Step(Received(run=run, ask=ask), outgoing, notes)
 
     def in_received(self, phase: Received, event: RunMessage) -> Step:
         match event:
             case SnapshotReady(ask=phase.ask):
-                run = replace(phase.run, before=event.snapshot, counter=phase.run.counter + 1, tick=phase.run.tick + 1)
+                run = replace(phase.run, before=event.snapshot, history=event.history)
+                run = replace(run, counter=run.counter + 1, tick=run.tick + 1)
                 review = ReviewPlan(
                     run_id=run.run_id,
                     review=run.counter,
@@ -399,6 +403,7 @@ class _Machine:
                     trades=tuple(leg.trade for leg in run.legs),
                     snapshot=event.snapshot,
                     funding=run.funding,
+                    history=run.history,
                 )
                 outgoing = (Outgoing(Recipient.COMPLIANCE, review), self.silence(run))
                 return Step(Reviewing(run=run, review=run.counter, snapshot=event.snapshot), outgoing)
@@ -707,6 +712,7 @@ class _Machine:
             trades=tuple(leg.trade.model_copy(update={"qty": leg.qty}) for leg in run.buys if leg.sendable),
             snapshot=snapshot,
             money=money,
+            history=run.history,
         )
         outgoing = (
             Outgoing(Recipient.EXECUTIVE, opened),
@@ -741,6 +747,7 @@ class _Machine:
                     snapshot=phase.snapshot,
                     funding=run.funding,
                     money=phase.money,
+                    history=run.history,
                 )
                 return Step(
                     Rechecking(run=run, review=run.counter, snapshot=phase.snapshot, money=phase.money),
@@ -938,11 +945,19 @@ class _Machine:
         return placed, (Outgoing(Recipient.TRADING, orders),)
 
     def ask_snapshot(
-        self, run: Run, purpose: SnapshotPurpose, parts: tuple[SnapshotPart, ...], *, new_tick: bool = True
+        self,
+        run: Run,
+        purpose: SnapshotPurpose,
+        parts: tuple[SnapshotPart, ...],
+        *,
+        history: tuple[HistoryPart, ...] = (),
+        new_tick: bool = True,
     ) -> tuple[Run, int, tuple[Outgoing, ...]]:
         """Ask Trading for a look, and set the bound on its silence."""
         run = replace(run, counter=run.counter + 1, tick=run.tick + (1 if new_tick else 0))
-        ask = RequestSnapshot(run_id=run.run_id, ask=run.counter, purpose=purpose, parts=parts, symbols=run.symbols)
+        ask = RequestSnapshot(
+            run_id=run.run_id, ask=run.counter, purpose=purpose, parts=parts, symbols=run.symbols, history=history
+        )
         outgoing = (
             (Outgoing(Recipient.TRADING, ask), self.silence(run)) if new_tick else (Outgoing(Recipient.TRADING, ask),)
         )

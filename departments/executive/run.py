@@ -8,7 +8,7 @@ from decimal import Decimal
 from messages.orders import TERMINAL, Evidence, OrderIntent, OrderStatus, OrderUpdated, ShortfallDecision
 from messages.plans import Approval, Plan, Trade
 from messages.reviews import Decision, LegDecision, Violation
-from messages.snapshots import Snapshot
+from messages.snapshots import History, Snapshot
 from messages.values import (
     ClientOrderId,
     Funding,
@@ -162,6 +162,7 @@ class Run:
         before: The snapshot the run began on; its cash is `cash_before`.
         released: The operator let the run go on after a sell shortfall.
         cash_taken_on_trust: The operator let it go on though the cash was not seen; what is seen still bounds the BUYs.
+        history: What went before, read with it; None where no rule asks for one.
         breaches: Limits broken before the run, as Compliance reported them.
     """
 
@@ -177,6 +178,7 @@ class Run:
     tick: int = 0
     counter: int = 0
     before: Snapshot | None = None
+    history: History | None = None
     send_order: tuple[LegId, ...] = ()
     released: bool = False
     cash_taken_on_trust: bool = False

@@ -24,7 +24,13 @@ def asked(sheet: Sheet, message: RequestSnapshot) -> None:
     newest = sheet.run.ask
     if newest is not None and message.ask <= newest.ask:
         return
-    ask = SnapshotAsk(ask=message.ask, purpose=message.purpose, parts=message.parts, symbols=message.symbols)
+    ask = SnapshotAsk(
+        ask=message.ask,
+        purpose=message.purpose,
+        parts=message.parts,
+        symbols=message.symbols,
+        history=message.history,
+    )
     sheet.run = replace(sheet.run, ask=ask, symbols=sheet.run.symbols | frozenset(message.symbols))
     _fetch(sheet, ask)
 
@@ -40,7 +46,13 @@ def fetched(sheet: Sheet, message: SnapshotFetched) -> None:
     ask = sheet.run.ask
     if ask is not None and ask.ask == message.ask and not ask.answered:
         sheet.run = replace(sheet.run, ask=replace(ask, answered=True, retry_token=None))
-        ready = SnapshotReady(run_id=sheet.run.run_id, ask=ask.ask, purpose=ask.purpose, snapshot=snapshot)
+        ready = SnapshotReady(
+            run_id=sheet.run.run_id,
+            ask=ask.ask,
+            purpose=ask.purpose,
+            snapshot=snapshot,
+            history=message.history,
+        )
         sheet.send(Recipient.EXECUTIVE, ready)
 
 
@@ -80,6 +92,7 @@ def _fetch(sheet: Sheet, ask: SnapshotAsk) -> None:
             parts=ask.parts,
             symbols=ask.symbols,
             run_orders_after=sheet.run.orders_after,
+            history=ask.history,
         ),
     )
 

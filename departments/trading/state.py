@@ -13,7 +13,7 @@ from typing import Final
 
 from departments.trading.orders import OrderRecord
 from messages.orders import OrderIntent, SnapshotPurpose, StreamHealth
-from messages.snapshots import OrderFacts, SnapshotPart
+from messages.snapshots import HistoryPart, OrderFacts, SnapshotPart
 from messages.values import ClientOrderId, OrderId, RunId, Symbol
 
 BEFORE_ANY_CLOCK: Final = timedelta(days=1)
@@ -47,6 +47,7 @@ class SnapshotAsk:
     purpose: SnapshotPurpose
     parts: tuple[SnapshotPart, ...]
     symbols: tuple[Symbol, ...]
+    history: tuple[HistoryPart, ...] = ()
     answered: bool = False
     told: str | None = None
     retry_token: int | None = None

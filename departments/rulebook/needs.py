@@ -1,0 +1,11 @@
+"""What the rules must be shown beside the snapshot. Pure."""
+
+from departments.rulebook.limits import Limits
+from messages.snapshots import HistoryPart
+
+
+def history_needed(limits: Limits) -> tuple[HistoryPart, ...]:
+    """Which parts of the history the rules that are switched on judge by, in a fixed order."""
+    wanted: set[HistoryPart] = set()
+    del limits  # no rule looks back yet
+    return tuple(part for part in HistoryPart if part in wanted)
