@@ -152,6 +152,7 @@ class RequestSnapshot(RunMessage):
 
     Attributes:
         history: What is wanted of what went before; empty: nothing.
+        once_terminal: Look once the orders of these legs are terminal as far as anybody told; empty: look now.
     """
 
     ask: int
@@ -159,12 +160,14 @@ class RequestSnapshot(RunMessage):
     parts: tuple[SnapshotPart, ...]
     symbols: tuple[Symbol, ...]
     history: tuple[HistoryPart, ...] = ()
+    once_terminal: tuple[LegId, ...] = ()
 
 
 class SnapshotReady(RunMessage):
-    """The look that was asked for. Updates of orders seen in it were sent before.
+    """The look that was asked for.
 
     Attributes:
+        updates: What it shows of the run's orders that is news; to be taken in before the look is judged.
         history: None where none was asked for.
     """
 
@@ -172,6 +175,7 @@ class SnapshotReady(RunMessage):
     purpose: SnapshotPurpose
     snapshot: SnapshotRef
     history: HistoryRef | None = None
+    updates: tuple["OrderUpdated", ...] = ()
 
 
 class SnapshotUnavailable(RunMessage):

@@ -39,6 +39,7 @@ An event that a phase doesn't wait for changes nothing but the legs (late and do
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 from departments.executive.phases import (
@@ -155,7 +156,10 @@ def advance(phase: Phase, event: RunMessage, now: datetime, settings: Settings) 
         IllegalEvent: The event is not one that a run can be told of.
     """
     machine = _Machine(now, settings)
-    step = machine.step(phase, event)
+    step = Step(phase)
+    for update in event.updates if isinstance(event, SnapshotReady) else ():
+        step = step.then(partial(machine.step, event=update))
+    step = step.then(partial(machine.step, event=event))
     before, after = phase_name(phase), phase_name(step.phase)
     if before == after or isinstance(step.phase, Held | Ended):
         return step
@@ -485,7 +489,9 @@ class _Machine:
         run, place = self.place(run, run.sells)
         run = run.with_legs(replace(leg, timed=False) for leg in run.sells)
         run, timers = self.time_sells(run)
-        step = Step(Selling(run=run), (*place, *timers, self.silence(run)), notes)
+        legs = tuple(leg.leg for leg in run.sells)
+        run, ask, look = self.ask_snapshot(run, SnapshotPurpose.GATE, WHOLE_LOOK, once_terminal=legs, new_tick=False)
+        step = Step(Selling(run=run, proof=ask), (*place, *timers, *look, self.silence(run)), notes)
         return step.then(self.judge_selling)
 
     def time_sells(self, run: Run) -> tuple[Run, tuple[Outgoing, ...]]:
@@ -513,7 +519,7 @@ class _Machine:
                 late = leg is not None and leg.live
                 return self.shortfall(phase, HoldReason.SELL_TIMEOUT) if late else Step(phase)
             case DeadlinePassed(deadline=Deadline.SILENCE):
-                if phase.proof is not None:
+                if phase.proving and phase.proof is not None:
                     return self.hold(
                         phase, HoldReason.BROKER_UNAVAILABLE, "waited for the proof that the SELLs are done"
                     )
@@ -541,7 +547,10 @@ class _Machine:
         return Step(phase, outgoing, notes).then(self.judge_selling)
 
     def judge_selling(self, phase: Phase) -> Step:
-        """Ask for the proof once every SELL seems terminal; before that, see whether one fell short."""
+        """Wait for the proof once every SELL seems terminal; before that, see whether one fell short.
+
+        The proof was asked for when the SELLs went out; Trading fetches it by itself as soon as the last is terminal.
+        """
         assert isinstance(phase, Selling), phase  # noqa: S101 - our own callers
         run = phase.run
         absent = [leg for leg in run.sells if leg.absent]
@@ -551,10 +560,13 @@ class _Machine:
             resent, place = self.place(resent, [leg for leg in resent.sells if leg.leg in {a.leg for a in again}])
             return Step(replace(phase, run=resent), place)
         if all(leg.terminal for leg in run.sells):
-            if phase.proof is not None:
+            if phase.proving and phase.proof is not None:
                 return Step(phase)
+            run = run if phase.proving else replace(run, tick=run.tick + 1)  # the SELLs' own timers are over
+            if phase.proof is not None:
+                return Step(replace(phase, run=run, proving=True), (self.silence(run),))
             run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.GATE, WHOLE_LOOK, new_tick=False)
-            return Step(replace(phase, run=run, proof=ask), (*outgoing, self.silence(run)))
+            return Step(replace(phase, run=run, proof=ask, proving=True), (*outgoing, self.silence(run)))
         replaced = [leg for leg in run.sells if leg.order is not None and leg.order.status is OrderStatus.REPLACED]
         if replaced:
             return self.hold(phase, HoldReason.REPLACED, f"somebody replaced the order of {_symbols(replaced)}")
@@ -951,12 +963,19 @@ class _Machine:
         parts: tuple[SnapshotPart, ...],
         *,
         history: tuple[HistoryPart, ...] = (),
+        once_terminal: tuple[LegId, ...] = (),
         new_tick: bool = True,
     ) -> tuple[Run, int, tuple[Outgoing, ...]]:
         """Ask Trading for a look, and set the bound on its silence."""
         run = replace(run, counter=run.counter + 1, tick=run.tick + (1 if new_tick else 0))
         ask = RequestSnapshot(
-            run_id=run.run_id, ask=run.counter, purpose=purpose, parts=parts, symbols=run.symbols, history=history
+            run_id=run.run_id,
+            ask=run.counter,
+            purpose=purpose,
+            parts=parts,
+            symbols=run.symbols,
+            history=history,
+            once_terminal=once_terminal,
         )
         outgoing = (
             (Outgoing(Recipient.TRADING, ask), self.silence(run)) if new_tick else (Outgoing(Recipient.TRADING, ask),)

@@ -93,12 +93,14 @@ class Selling:
     """The SELLs are out.
 
     Attributes:
-        proof: The ask whose snapshot is to prove that every SELL is terminal; None until all seem so.
+        proof: The ask whose snapshot is to prove that every SELL is terminal; None after one that did not.
+        proving: All seem terminal: that snapshot is on its way.
         canceling: What was still open has been told to cancel: resize, or the operator's release.
     """
 
     run: Run
     proof: int | None = None
+    proving: bool = False
     canceling: bool = False
 
 

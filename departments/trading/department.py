@@ -63,6 +63,7 @@ def _run_mail(state: TradingState, message: RunMessage, now: datetime, settings:
         others = {run_id: entry for run_id, entry in state.runs.items() if run_id != message.run_id}
         return Handled(replace(state, runs=others), tuple(sheet.outgoing), tuple(sheet.notes))
     _sort(sheet, message)
+    snapshot_asks.fetch_when_due(sheet)
     rounds.keep_rounds(sheet)
     if sheet.run.symbols != run.symbols:
         trades = broker.RunTrades(named_run_id=run.run_id, symbols=tuple(sorted(sheet.run.symbols)))

@@ -59,6 +59,12 @@ class Sheet:
         """Send mail."""
         self.outgoing.append(Outgoing(recipient, message))
 
+    def take_updates(self) -> tuple[OrderUpdated, ...]:
+        """Take back what the CEO was to be told of orders, to be told in another message."""
+        taken = tuple(mail.message for mail in self.outgoing if isinstance(mail.message, OrderUpdated))
+        self.outgoing = [mail for mail in self.outgoing if not isinstance(mail.message, OrderUpdated)]
+        return taken
+
     def set_timer(self, deadline: Deadline, after: timedelta, leg: LegId | None = None) -> int:
         """Write to ourselves with a due time.
 

@@ -30,9 +30,23 @@ def asked(sheet: Sheet, message: RequestSnapshot) -> None:
         parts=message.parts,
         symbols=message.symbols,
         history=message.history,
+        waits_for=message.once_terminal,
     )
     sheet.run = replace(sheet.run, ask=ask, symbols=sheet.run.symbols | frozenset(message.symbols))
-    _fetch(sheet, ask)
+    if not ask.waits_for:
+        _fetch(sheet, ask)
+
+
+def fetch_when_due(sheet: Sheet) -> None:
+    """Fetch what was asked for ahead, once the last order it waits for is terminal: no hop to the CEO and back."""
+    ask = sheet.run.ask
+    if ask is None or not ask.waits_for:
+        return
+    over = {record.leg: record.is_terminal for record in sheet.run.records.values()}  # of a leg, the last attempt
+    if all(over.get(leg) for leg in ask.waits_for):
+        ask = replace(ask, waits_for=())
+        sheet.run = replace(sheet.run, ask=ask)
+        _fetch(sheet, ask)
 
 
 def fetched(sheet: Sheet, message: SnapshotFetched) -> None:
@@ -52,6 +66,7 @@ def fetched(sheet: Sheet, message: SnapshotFetched) -> None:
             purpose=ask.purpose,
             snapshot=snapshot,
             history=message.history,
+            updates=sheet.take_updates(),
         )
         sheet.send(Recipient.EXECUTIVE, ready)
 

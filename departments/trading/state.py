@@ -14,7 +14,7 @@ from typing import Final
 from departments.trading.orders import OrderRecord
 from messages.orders import OrderIntent, SnapshotPurpose, StreamHealth
 from messages.snapshots import HistoryPart, OrderFacts, SnapshotPart
-from messages.values import ClientOrderId, OrderId, RunId, Symbol
+from messages.values import ClientOrderId, LegId, OrderId, RunId, Symbol
 
 BEFORE_ANY_CLOCK: Final = timedelta(days=1)
 """How far a list of orders looks back while the broker's clock has not been seen."""
@@ -38,6 +38,7 @@ class SnapshotAsk:
     """The newest look that the CEO asked for.
 
     Attributes:
+        waits_for: Legs whose orders must be terminal before it is fetched; empty once it was fetched.
         answered: It was brought; a second answer only counts as a look at orders.
         told: The reason the CEO was given last for having to wait.
         retry_token: The timer of the next try; None while none runs.
@@ -48,6 +49,7 @@ class SnapshotAsk:
     parts: tuple[SnapshotPart, ...]
     symbols: tuple[Symbol, ...]
     history: tuple[HistoryPart, ...] = ()
+    waits_for: tuple[LegId, ...] = ()
     answered: bool = False
     told: str | None = None
     retry_token: int | None = None

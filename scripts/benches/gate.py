@@ -57,7 +57,7 @@ def _state() -> dict[str, Any]:
     return {
         "accounts": [{"key_id": kind, **account} for kind in KINDS],
         "prices": dict.fromkeys(BUYS, "20"),
-        "fills": {"delay_ms": [30, 30]},
+        "fills": {"delay_ms": [300, 300]},
         "rate_limit": {"requests_per_minute": 100000},
     }
 
