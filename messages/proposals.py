@@ -14,6 +14,7 @@ class FitBuys(RunMessage):
         trades: BUYs only, in file order, `qty` the most that may be bought.
         history: As `ReviewPlan.history`.
         today: As `ReviewPlan.today`.
+        ahead: As `ReviewPlan.ahead`.
     """
 
     fit: int
@@ -22,6 +23,7 @@ class FitBuys(RunMessage):
     money: Money
     history: HistoryRef | None = None
     today: Today | None = None
+    ahead: bool = False
 
 
 class BuysFitted(RunMessage):

@@ -101,6 +101,7 @@ class ReviewPlan(RunMessage):
         money: None at submission (Compliance reckons with expected proceeds); the gate's figures at the recheck.
         history: As read when the run was received; None where no rule asked for one.
         today: None where it isn't known: then the rules that need it refuse.
+        ahead: The snapshot is a forecast, asked while the SELLs are out; the gate judges anew.
     """
 
     review: int
@@ -111,6 +112,7 @@ class ReviewPlan(RunMessage):
     money: Money | None = None
     history: HistoryRef | None = None
     today: Today | None = None
+    ahead: bool = False
 
 
 class PlanReviewed(RunMessage):

@@ -40,7 +40,7 @@ class ComplianceDepartment:
         if not isinstance(ask, ReviewPlan):
             return Handled(state)
         verdict = review(ask, limits_of(settings), settings.executive.on_violation)
-        return Handled(state, (Outgoing(Recipient.EXECUTIVE, verdict),), notes_on(ask, verdict))
+        return Handled(state, (Outgoing(Recipient.EXECUTIVE, verdict),), () if ask.ahead else notes_on(ask, verdict))
 
 
 def notes_on(ask: ReviewPlan, verdict: PlanReviewed) -> tuple[Note, ...]:

@@ -6,11 +6,13 @@
     Received      SnapshotReady                            Reviewing; Ended(completed) if the plan is empty
     Reviewing     PlanReviewed                             Selling | Gate (no SELLs) | AwaitingOpen | Ended(rejected)
     AwaitingOpen  SnapshotReady, market open               Received (a fresh look)
+    Selling       BuysFitted, PlanReviewed, asked ahead    Selling; the BUYs stand ready if both let all pass whole
     Selling       every SELL filled, proved by REST        Gate, on the very snapshot that proved it
     Selling       shortfall, policy hold                   Held(sell_shortfall | sell_timeout)
     Selling       shortfall, policy resize or released     cancel, confirm, then Gate with the decision on record
     Selling       shortfall, policy abort                  Stopping(aborted)
     Gate          money seen, market open                  Fitting; Verifying when there is nothing to buy
+    Gate          the same, and the BUYs that stood ready  Buying: the rulebook lets all pass whole on the gate's look
     Gate          cash not seen within cash_wait_s         Held(cash_not_seen)
     Fitting       BuysFitted                               Rechecking; Verifying when nothing fits
     Rechecking    PlanReviewed                             Buying; Verifying when nothing passes
@@ -42,6 +44,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import assert_never
 
+from departments.executive.ahead import as_sent, forecast, whole
 from departments.executive.phases import (
     LIFTS_BY_ITSELF,
     AwaitingOpen,
@@ -63,13 +66,14 @@ from departments.executive.phases import (
     phase_name,
 )
 from departments.executive.proof import missing_proof
-from departments.executive.run import GateRecord, Leg, Run
+from departments.executive.run import Ahead, GateRecord, Leg, Run
 from departments.executive.verification import verify
 from departments.office.department import Note
 from departments.office.settings import Settings
 from departments.rulebook.limits import limits_of
 from departments.rulebook.money import money_seen
 from departments.rulebook.needs import history_needed
+from departments.rulebook.standing import still_stand
 from messages.control import (
     AbortRun,
     BeginRun,
@@ -101,6 +105,7 @@ from messages.orders import (
     SnapshotUnavailable,
     StrangerSeen,
 )
+from messages.plans import Trade
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
 from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
@@ -157,8 +162,12 @@ def advance(phase: Phase, event: RunMessage, now: datetime, settings: Settings) 
     """
     machine = _Machine(now, settings)
     step = Step(phase)
-    for update in event.updates if isinstance(event, SnapshotReady) else ():
-        step = step.then(partial(machine.step, event=update))
+    if isinstance(event, SnapshotReady) and event.updates:
+        if _is_proof(phase, event):  # judged as a whole: what each update would lead to, the look itself does
+            step = Step(with_run(phase, phase.run.updated(*event.updates)))
+        else:
+            for update in event.updates:
+                step = step.then(partial(machine.step, event=update))
     step = step.then(partial(machine.step, event=event))
     before, after = phase_name(phase), phase_name(step.phase)
     if before == after or isinstance(step.phase, Held | Ended):
@@ -219,13 +228,17 @@ class _Machine:
             return replace(inner, phase=replace(phase, resume_to=inner.phase))
         return replace(inner, notes=(Note("run.resumed", {"reason": phase.reason.value}), *inner.notes))
 
-    def within(self, phase: Phase, event: RunMessage) -> Step:  # noqa: C901 - one row a phase
+    def within(self, phase: Phase, event: RunMessage) -> Step:  # noqa: C901, PLR0912 - one row a phase
         """What the phase itself does with an event."""
         phase = with_run(phase, _with_news(phase.run, event))
         if isinstance(event, OrderNotSent):
             return self.not_sent(phase, event)
         if isinstance(event, DeadlinePassed) and event.token != phase.run.tick:
             return Step(phase)
+        if isinstance(event, BuysFitted | PlanReviewed) and phase.run.ahead is not None:
+            ready = self.made_ready(phase, phase.run.ahead, event)
+            if ready is not None:
+                return ready
         match phase:
             case Queued():
                 return self.enter_received(phase.run) if isinstance(event, BeginRun) else Step(phase)
@@ -491,8 +504,68 @@ class _Machine:
         run, timers = self.time_sells(run)
         legs = tuple(leg.leg for leg in run.sells)
         run, ask, look = self.ask_snapshot(run, SnapshotPurpose.GATE, WHOLE_LOOK, once_terminal=legs, new_tick=False)
-        step = Step(Selling(run=run, proof=ask), (*place, *timers, *look, self.silence(run)), notes)
+        run, ready = self.make_ready(run) if first_time else (run, ())
+        step = Step(Selling(run=run, proof=ask), (*place, *timers, *look, self.silence(run), *ready), notes)
         return step.then(self.judge_selling)
+
+    def make_ready(self, run: Run) -> tuple[Run, tuple[Outgoing, ...]]:
+        """While the SELLs are out, have Operations and Compliance look at the BUYs on a forecast of the gate."""
+        buys = as_sent(leg for leg in run.buys if leg.sendable)
+        expected = forecast(run) if buys else None
+        if expected is None:
+            return run, ()
+        snapshot, money = expected
+        ahead = Ahead(fit=run.counter + 1, snapshot=snapshot, money=money)
+        fit = FitBuys(
+            run_id=run.run_id,
+            fit=ahead.fit,
+            trades=buys,
+            snapshot=snapshot,
+            money=money,
+            history=run.history,
+            ahead=True,
+        )
+        return replace(run, counter=ahead.fit, ahead=ahead), (Outgoing(Recipient.OPERATIONS, fit),)
+
+    def made_ready(self, phase: Phase, ahead: Ahead, event: BuysFitted | PlanReviewed) -> Step | None:
+        """Take a department's answer on the forecast; None if it answers something else."""
+        match event:
+            case BuysFitted(fit=ahead.fit):
+                return self.fitted_ahead(phase, ahead, event)
+            case PlanReviewed(review=ahead.review):
+                return self.reviewed_ahead(phase, ahead, event)
+            case _:
+                return None
+
+    def fitted_ahead(self, phase: Phase, ahead: Ahead, fitted: BuysFitted) -> Step:
+        """Operations on the forecast: what it would cut or drop is left to the gate, the rest goes to Compliance."""
+        run = phase.run
+        buys = as_sent(leg for leg in run.buys if leg.sendable)
+        if fitted.snapshot_id != ahead.snapshot.snapshot_id or not whole(fitted.legs, buys):
+            return Step(with_run(phase, replace(run, ahead=None)))
+        order = tuple(decision.leg for decision in fitted.legs)
+        ahead = replace(ahead, review=run.counter + 1, order=order)
+        review = ReviewPlan(
+            run_id=run.run_id,
+            review=run.counter + 1,
+            stage=Stage.RECHECK,
+            trades=buys,
+            snapshot=ahead.snapshot,
+            funding=run.funding,
+            money=ahead.money,
+            history=run.history,
+            ahead=True,
+        )
+        run = replace(run, counter=run.counter + 1, ahead=ahead)
+        return Step(with_run(phase, run), (Outgoing(Recipient.COMPLIANCE, review),))
+
+    def reviewed_ahead(self, phase: Phase, ahead: Ahead, verdict: PlanReviewed) -> Step:
+        """Compliance on the forecast: the BUYs stand ready only if it let each pass whole."""
+        run = phase.run
+        buys = as_sent(leg for leg in run.buys if leg.sendable)
+        same_look = verdict.snapshot_id == ahead.snapshot.snapshot_id
+        stands = same_look and not verdict.rejected and whole(verdict.legs, buys)
+        return Step(with_run(phase, replace(run, ahead=replace(ahead, stands=True) if stands else None)))
 
     def time_sells(self, run: Run) -> tuple[Run, tuple[Outgoing, ...]]:
         """Set `sell_timeout_s` for each SELL that the broker has taken and that isn't timed yet."""
@@ -708,7 +781,7 @@ class _Machine:
             cash_at_gate_usd=money.cash_now_usd,
             decision=decision,
         )
-        run = replace(run, gate=run.gate or gate, counter=run.counter + 1, tick=run.tick + 1, waiting=None)
+        ahead, run = run.ahead, replace(run, gate=run.gate or gate, ahead=None, tick=run.tick + 1, waiting=None)
         opened = GateOpened(
             run_id=run.run_id,
             snapshot=snapshot,
@@ -718,10 +791,17 @@ class _Machine:
             cash_before_usd=money.cash_before_usd,
             cash_at_gate_usd=money.cash_now_usd,
         )
+        fields = {"proceeds": str(money.proceeds_usd), "cash_at_gate": str(money.cash_now_usd)}
+        note = Note("gate.opened", fields)
+        buys = as_sent(leg for leg in run.buys if leg.sendable)
+        if ahead is not None and all_filled and self.stand_ready(ahead, buys, run, snapshot, money):
+            step = self.send_buys(replace(run, send_order=ahead.order))
+            return Step(step.phase, (Outgoing(Recipient.EXECUTIVE, opened), *step.outgoing), (note, *step.notes))
+        run = replace(run, counter=run.counter + 1)
         fit = FitBuys(
             run_id=run.run_id,
             fit=run.counter,
-            trades=tuple(leg.trade.model_copy(update={"qty": leg.qty}) for leg in run.buys if leg.sendable),
+            trades=buys,
             snapshot=snapshot,
             money=money,
             history=run.history,
@@ -731,9 +811,14 @@ class _Machine:
             Outgoing(Recipient.OPERATIONS, fit),
             self.silence(run),
         )
-        fields = {"proceeds": str(money.proceeds_usd), "cash_at_gate": str(money.cash_now_usd)}
-        return Step(
-            Fitting(run=run, fit=run.counter, snapshot=snapshot, money=money), outgoing, (Note("gate.opened", fields),)
+        return Step(Fitting(run=run, fit=run.counter, snapshot=snapshot, money=money), outgoing, (note,))
+
+    def stand_ready(self, ahead: Ahead, buys: tuple[Trade, ...], run: Run, snapshot: Snapshot, money: Money) -> bool:
+        """Whether the BUYs are those that both departments let pass whole, and pass whole on the gate's own look."""
+        return (
+            ahead.stands
+            and {trade.leg for trade in buys} == set(ahead.order)
+            and still_stand(buys, snapshot=snapshot, run_id=run.run_id, money=money, limits=limits_of(self.settings))
         )
 
     def in_fitting(self, phase: Fitting, event: RunMessage) -> Step:
@@ -991,6 +1076,11 @@ class _Machine:
     def silence(self, run: Run) -> Outgoing:
         """The bound on how long a department may stay silent."""
         return self.timer(run, Deadline.SILENCE, self.settings.executive.silence_s)
+
+
+def _is_proof(phase: Phase, look: SnapshotReady) -> bool:
+    """Whether this is the look that Selling waits for."""
+    return isinstance(phase, Selling) and phase.proof == look.ask
 
 
 def _with_news(run: Run, event: Message) -> Run:

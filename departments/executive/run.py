@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from messages.orders import TERMINAL, Evidence, OrderIntent, OrderStatus, OrderUpdated, ShortfallDecision
 from messages.plans import Approval, Plan, Trade
-from messages.reviews import Decision, LegDecision, Violation
+from messages.reviews import Decision, LegDecision, Money, Violation
 from messages.snapshots import History, Snapshot
 from messages.values import (
     ClientOrderId,
@@ -151,12 +151,33 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """BUYs made ready while the SELLs are out; see `ahead.py`.
+
+    Attributes:
+        fit: Which fit Operations was asked for.
+        snapshot: What the account should look like at the gate.
+        review: Which review Compliance was asked for; None while Operations fits.
+        order: The BUYs in the order of sending, once Operations let each pass whole.
+        stands: Compliance let each pass whole, too.
+    """
+
+    fit: int
+    snapshot: Snapshot
+    money: Money
+    review: int | None = None
+    order: tuple[LegId, ...] = ()
+    stands: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run.
 
     Attributes:
         legs: SELLs and BUYs, in file order.
         send_order: BUYs in the order of sending, once fitted.
+        ahead: BUYs made ready while the SELLs are out; None once the gate was opened, or where they don't all pass.
         expires_at: The earlier of the approval's and the plan's expiry.
         tick: Raised at each entry into a phase; timers carry it, so an old one means nothing.
         before: The snapshot the run began on; its cash is `cash_before`.
@@ -180,6 +201,7 @@ class Run:
     before: Snapshot | None = None
     history: History | None = None
     send_order: tuple[LegId, ...] = ()
+    ahead: Ahead | None = None
     released: bool = False
     cash_taken_on_trust: bool = False
     gate: GateRecord | None = None
@@ -269,16 +291,18 @@ class Run:
             changed.append(replace(leg, qty=qty, violations=leg.violations + decision.violations))
         return self.with_legs(changed)
 
-    def updated(self, update: OrderUpdated) -> "Run":
-        """The run after word of an order; of another client_order_id than the leg's current one, unchanged."""
-        leg = self.leg(update.leg)
-        if leg is None or update.client_order_id != client_order_id_for(self.run_id, leg.leg, leg.attempt):
-            return self
-        # That an order is absent is told again when the last door hands a resend back: that does not place it.
-        placed = leg.placed or update.status is not OrderStatus.ABSENT
-        submitted_at = leg.submitted_at or update.submitted_at
-        changed = replace(leg, order=update, placed=placed, resending=False, submitted_at=submitted_at)
-        return self.with_legs((changed,))
+    def updated(self, *updates: OrderUpdated) -> "Run":
+        """The run after word of orders, one a leg; of another client_order_id than the leg's current one, unchanged."""
+        changed = []
+        for update in updates:
+            leg = self.leg(update.leg)
+            if leg is None or update.client_order_id != client_order_id_for(self.run_id, leg.leg, leg.attempt):
+                continue
+            # That an order is absent is told again when the last door hands a resend back: that does not place it.
+            placed = leg.placed or update.status is not OrderStatus.ABSENT
+            submitted_at = leg.submitted_at or update.submitted_at
+            changed.append(replace(leg, order=update, placed=placed, resending=False, submitted_at=submitted_at))
+        return self.with_legs(changed) if changed else self
 
     def handed_back(self, leg_id: LegId) -> "Run":
         """The run after the last door refused a leg: it waits to be handed over again."""

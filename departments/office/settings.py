@@ -208,6 +208,7 @@ class TradingSettings(Record):
     unknown_quiet_s: PositiveSeconds = 10
     look_up_interval_s: PositiveSeconds = 1
     snapshot_retry_s: PositiveSeconds = 2
+    gate_quote_age_s: Annotated[int, Field(ge=0, le=60)] = 2
     workers: Annotated[int, Field(ge=1, le=16)] = 4
 
 

@@ -41,7 +41,7 @@ class OperationsDepartment:
         if not isinstance(ask, FitBuys):
             return Handled(state)
         fitted = fit_buys(ask, limits_of(settings), settings.executive.on_violation)
-        return Handled(state, (Outgoing(Recipient.EXECUTIVE, fitted),), notes_on(ask, fitted))
+        return Handled(state, (Outgoing(Recipient.EXECUTIVE, fitted),), () if ask.ahead else notes_on(ask, fitted))
 
 
 def notes_on(ask: FitBuys, fitted: BuysFitted) -> tuple[Note, ...]:

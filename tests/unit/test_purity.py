@@ -19,10 +19,10 @@ TOUCHES = {"open", "print", "input"}
 
 PURE = {
     "compliance": "department review",
-    "executive": "approval department dry_run execution phases proof run twin verification",
+    "executive": "ahead approval department dry_run execution phases proof run twin verification",
     "office": "checklist checklist_facts department limits_check sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
-    "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
+    "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules standing",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
         "sheet snapshot_asks state strangers unknowns views watch"
