@@ -220,6 +220,7 @@ class FillFacts(Record):
         qty: Shares of this execution.
         price_usd: USD per share.
         at: Broker's time.
+        order_type: `market`, `limit`, `stop` ... as the list of orders tells; `unknown` where it doesn't.
     """
 
     activity_id: str
@@ -229,6 +230,14 @@ class FillFacts(Record):
     qty: Qty
     price_usd: Price
     at: Utc
+    order_type: str
+
+
+class EquityDay(Record):
+    """What the account was worth at the close of one trading day, USD. Source: Alpaca's portfolio history."""
+
+    day: date
+    equity_usd: Usd
 
 
 class EquityFacts(Record):

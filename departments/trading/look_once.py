@@ -4,11 +4,13 @@ Reads only: whoever calls can hand in nothing that places or cancels.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from departments.trading.broker import (
     BrokerUnavailable,
+    FillsPage,
+    FillsQuery,
     Listing,
     OrdersPage,
     OrdersQuery,
@@ -18,11 +20,14 @@ from departments.trading.looks import ASSETS_ONE_BY_ONE, joined, live_orders
 from messages.snapshots import (
     AccountFacts,
     AssetFacts,
+    BarFacts,
     ClockFacts,
+    EquityDay,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
     Snapshot,
+    TradingDay,
 )
 
 MOST_PAGES = 40
@@ -52,6 +57,18 @@ class Reader(Protocol):
 
     def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
         """As `Broker.quotes`."""
+
+    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
+        """As `Broker.trading_days`."""
+
+    def fills(self, query: FillsQuery) -> FillsPage:
+        """As `Broker.fills`."""
+
+    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
+        """As `Broker.equity_days`."""
+
+    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
+        """As `Broker.daily_bars`."""
 
 
 def look_once(reader: Reader, *, symbols: Iterable[str], now: Callable[[], datetime]) -> Snapshot:
