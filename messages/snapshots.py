@@ -241,13 +241,15 @@ class EquityDay(Record):
 
 
 class EquityFacts(Record):
-    """What the account was worth at the close of past trading days. Source: Alpaca's portfolio history. USD.
+    """What the account was worth at the close of the trading days before today. Source: Alpaca's portfolio history. USD.
+
+    Today is New York's day by the broker's clock, also after its close: a loss of today is one until midnight.
 
     Attributes:
-        since: The first day looked at.
-        highest_close_usd: The highest close since; closes of zero (before the account was funded) don't count.
-        highest_close_day: Its day.
-        last_close_usd: Of the newest trading day that is over.
+        since: The first day looked at, a year ago.
+        highest_close_usd: The highest close since; closes of zero before the account was funded don't count.
+        highest_close_day: Its day; of several the first.
+        last_close_usd: Of the last trading day before today.
     """
 
     since: date
@@ -257,7 +259,7 @@ class EquityFacts(Record):
 
 
 class BarFacts(Record):
-    """A symbol's daily bar. USD per share; volume in shares."""
+    """A symbol's daily bar, of a day before today. USD per share and shares, both in today's after splits."""
 
     symbol: str
     day: date

@@ -159,7 +159,7 @@ class FillsQuery:
     """One page of executions, oldest first.
 
     Attributes:
-        after: Executed after this, exclusive, broker's time; None: from the account's first.
+        after: Executed after this, exclusive, broker's time, cut to the second; None: from the account's first.
         page_token: The activity id that ended the page before; None for the first page.
     """
 
@@ -195,8 +195,48 @@ class CancelReply(NamedTuple):
     message: str
 
 
-class Broker(Protocol):
-    """One client, used by one thread. Every call is one request; `daily_bars` is more where one page won't do."""
+class Reader(Protocol):
+    """The calls that change nothing. Each is one request; `daily_bars` is more where one page won't do."""
+
+    def orders(self, query: OrdersQuery) -> OrdersPage:
+        """List one page of orders, bracket legs under their parents."""
+
+    def account(self) -> AccountFacts:
+        """Read the account's money."""
+
+    def positions(self) -> tuple[PositionFacts, ...]:
+        """List every position."""
+
+    def clock(self) -> ClockFacts:
+        """Read the broker's clock."""
+
+    def assets(self) -> tuple[AssetFacts, ...]:
+        """List every active asset; thousands at Alpaca."""
+
+    def asset(self, symbol: str) -> AssetFacts | None:
+        """Look one asset up, active or not; None if the broker doesn't know it."""
+
+    def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
+        """Read latest quotes and trades, one market data request; symbols without a price are absent."""
+
+    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
+        """List the days on which the market opens, both ends included, oldest first."""
+
+    def fills(self, query: FillsQuery) -> FillsPage:
+        """List one page of the account's executions, whoever ordered them; each one's `order_type` is `unknown`."""
+
+    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
+        """List the account's daily closes, both ends included, oldest first; days before it was funded are absent.
+
+        The day that is not over yet, where the broker lists one, bears the equity of the moment.
+        """
+
+    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
+        """List daily bars, both ends included, market data: by symbol, oldest first; one without bars is absent."""
+
+
+class Broker(Reader, Protocol):
+    """One client, used by one thread."""
 
     @property
     def rate_seen(self) -> RateSeen | None:
@@ -228,42 +268,6 @@ class Broker(Protocol):
 
     def order_by_client_id(self, client_order_id: ClientOrderId) -> OrderFacts | None:
         """Look an order up; None on a 404, which is no proof of absence."""
-
-    def orders(self, query: OrdersQuery) -> OrdersPage:
-        """List one page of orders, bracket legs under their parents."""
-
-    def account(self) -> AccountFacts:
-        """Read the account's money."""
-
-    def positions(self) -> tuple[PositionFacts, ...]:
-        """List every position."""
-
-    def clock(self) -> ClockFacts:
-        """Read the broker's clock."""
-
-    def assets(self) -> tuple[AssetFacts, ...]:
-        """List every active asset; thousands at Alpaca."""
-
-    def asset(self, symbol: str) -> AssetFacts | None:
-        """Look one asset up, active or not; None if the broker doesn't know it."""
-
-    def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
-        """Read latest quotes and trades, one market data request; symbols without a price are absent."""
-
-    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
-        """List the days on which the market opens, both ends included, oldest first."""
-
-    def fills(self, query: FillsQuery) -> FillsPage:
-        """List one page of the account's executions, whoever ordered them; each one's `order_type` is `unknown`."""
-
-    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
-        """List the account's daily closes, both ends included, oldest first; days of zero equity are absent.
-
-        The day that is not over yet, where the broker lists one, bears the equity of the moment.
-        """
-
-    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
-        """List daily bars, both ends included, market data: by symbol, oldest first; one without bars is absent."""
 
     def close(self) -> None:
         """Close the connections."""
