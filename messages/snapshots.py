@@ -241,7 +241,7 @@ class EquityDay(Record):
 
 
 class EquityFacts(Record):
-    """What the account was worth at the close of the trading days before today. Source: Alpaca's portfolio history. USD.
+    """What the account was worth at the close of the trading days before today, USD. Source: Alpaca, portfolio history.
 
     Today is New York's day by the broker's clock, also after its close: a loss of today is one until midnight.
 
