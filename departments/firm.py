@@ -28,6 +28,8 @@ from departments.office.settings import Settings
 from departments.office.supervisor import Supervisor
 from departments.office.timers import Timers
 from departments.operations.department import OperationsDepartment
+from departments.rulebook.limits import limits_of
+from departments.rulebook.needs import history_needed
 from departments.trading.alpaca.endpoints import Endpoints
 from departments.trading.alpaca.rest import AlpacaBroker
 from departments.trading.alpaca.stream import TradesStream
@@ -137,6 +139,7 @@ class Firm:
             settings=self._settings,
             note=partial(write_note, self._log.bind(department="trading")),
             on_failure=lambda error: self._give_up(f"the broker desk died: {error}"),
+            warm_history=history_needed(limits_of(self._settings)),
         )
         self._directory.register_desk(desk.submit)
         self._supervisor = Supervisor(

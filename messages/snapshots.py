@@ -220,6 +220,7 @@ class FillFacts(Record):
         qty: Shares of this execution.
         price_usd: USD per share.
         at: Broker's time.
+        order_type: `market`, `limit`, `stop` ... as the list of orders tells; `unknown` where it doesn't.
     """
 
     activity_id: str
@@ -229,16 +230,26 @@ class FillFacts(Record):
     qty: Qty
     price_usd: Price
     at: Utc
+    order_type: str
+
+
+class EquityDay(Record):
+    """What the account was worth at the close of one trading day, USD. Source: Alpaca's portfolio history."""
+
+    day: date
+    equity_usd: Usd
 
 
 class EquityFacts(Record):
-    """What the account was worth at the close of past trading days. Source: Alpaca's portfolio history. USD.
+    """What the account was worth at the close of the trading days before today, USD. Source: Alpaca, portfolio history.
+
+    Today is New York's day by the broker's clock, also after its close: a loss of today is one until midnight.
 
     Attributes:
-        since: The first day looked at.
-        highest_close_usd: The highest close since; closes of zero (before the account was funded) don't count.
-        highest_close_day: Its day.
-        last_close_usd: Of the newest trading day that is over.
+        since: The first day looked at, a year ago.
+        highest_close_usd: The highest close since; closes of zero before the account was funded don't count.
+        highest_close_day: Its day; of several the first.
+        last_close_usd: Of the last trading day before today.
     """
 
     since: date
@@ -248,7 +259,7 @@ class EquityFacts(Record):
 
 
 class BarFacts(Record):
-    """A symbol's daily bar. USD per share; volume in shares."""
+    """A symbol's daily bar, of a day before today. USD per share and shares, both in today's after splits."""
 
     symbol: str
     day: date

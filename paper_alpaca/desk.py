@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from paper_alpaca import hours
 from paper_alpaca.accounts import Account, Position
 from paper_alpaca.exchange import Exchange, may_execute
 from paper_alpaca.faults import Rule, bend
@@ -16,6 +17,7 @@ from paper_alpaca.figures import ZERO, micros
 from paper_alpaca.market import Market, MarketClock
 from paper_alpaca.matching import FillPlan, FillSettings, draw_plan, part_of, price_now, see_price
 from paper_alpaca.orders import Happening, Order, Ticket
+from paper_alpaca.past import last_close
 from paper_alpaca.refusals import Refusal
 from paper_alpaca.state import AccountState
 
@@ -36,6 +38,8 @@ class Desk:
 
     Attributes:
         record: What happened to each order: event, real time, and quantity and price of executions.
+        begun_with: Equity at the beginning, USD.
+        closes: Daily closes before it that are told, oldest first.
     """
 
     def __init__(self, key_id: str | None, secret_key: str | None) -> None:
@@ -62,17 +66,22 @@ class Desk:
         ids = Random(f"{seed}:{number}:{self._generation}")  # noqa: S311 - repeatable on purpose
         account_id = Random(f"{seed}:{number}").getrandbits(128)  # noqa: S311 - as above
         now = clock.now(datetime.now(UTC))
+        today = hours.new_york(now).date()
         account = Account(
             account_id=str(UUID(int=account_id, version=4)),
             number=f"PA3LOCAL{number:04d}",
             cash=state.cash,
             positions={h.symbol: Position(h.symbol, h.qty, h.qty * h.avg_entry_price) for h in state.holdings},
             created_at=micros(now - timedelta(days=365)),
-            balance_asof=f"{now - timedelta(days=1):%Y-%m-%d}",
+            balance_asof=hours.day_before(today).isoformat(),
             shorting_enabled=state.shorting_enabled,
         )
         account.begin(market)
+        self.begun_with, self.closes = account.last_equity, state.closes
+        told = last_close(state.closes, today)
+        account.last_equity = account.last_equity if told is None else told
         self.exchange = Exchange(account, market, ids, self._happened)
+        self.exchange.remember(state.fills)
 
     @property
     def account(self) -> Account:

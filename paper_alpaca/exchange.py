@@ -11,7 +11,7 @@ calls them when - at once, after a delay, when a price moves - is the desk's bus
     held        -> new, when the entry of the bracket is fully filled; canceled with it
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +24,7 @@ from paper_alpaca.hours import new_york
 from paper_alpaca.legs import leg_tickets, siblings
 from paper_alpaca.market import Market
 from paper_alpaca.orders import DORMANT, Execution, Happening, Order, Side, Ticket
+from paper_alpaca.past import PastFill
 from paper_alpaca.refusals import DUPLICATE_ID, Refusal, not_cancelable, unprocessable
 
 
@@ -36,6 +37,7 @@ class Exchange:
         self.orders: dict[str, Order] = {}
         self.by_client_id: dict[str, Order] = {}
         self.live: dict[str, Order] = {}
+        self.past: dict[str, Order] = {}
         self.fills: list[tuple[Order, Execution, str]] = []
         self._rng = rng
         self._sink = sink
@@ -46,6 +48,10 @@ class Exchange:
         """Return an order by its id or its client's id."""
         return self.orders.get(order_id) or self.by_client_id.get(order_id)
 
+    def shown(self, order_id: str) -> Order | None:
+        """Return an order by its id, one of before among them."""
+        return self.orders.get(order_id) or self.past.get(order_id)
+
     def totals(self) -> Totals:
         """Add up the account, open orders reserved."""
         return self.account.totals(self.market, reserved_value(self.live.values(), self.market))
@@ -54,6 +60,26 @@ class Exchange:
         """Return the shares of a position that open orders hold, >= 0."""
         side = "sell" if self.account.qty(symbol) > 0 else "buy"
         return sum(holders(self.live.values(), symbol, side).values(), ZERO)
+
+    def remember(self, fills: Sequence[PastFill]) -> None:
+        """Take in executions of before, and the orders behind them; nothing moves by it."""
+        whole: dict[str, Decimal] = {}
+        for fill in fills:
+            whole[fill.order] = whole.get(fill.order, ZERO) + fill.qty
+        orders: dict[str, Order] = {}
+        for fill in fills:
+            order = orders.get(fill.order)
+            if order is None:
+                order = orders[fill.order] = past_order(fill, whole[fill.order], self._new_id(), self._new_id())
+                self.past[order.order_id] = self.by_client_id[order.client_order_id] = order
+            order.filled_qty += fill.qty
+            order.filled_value += fill.qty * fill.price
+            order.filled_at = order.updated_at = fill.at
+            left = whole[fill.order] - order.filled_qty
+            ids = self._new_id(), self._activity_id(fill.at)
+            execution = Execution(*ids, fill.qty, fill.price, order.filled_qty, left, fill.at)
+            order.executions.append(execution)
+            self.fills.append((order, execution, "partially_filled" if left else "filled"))
 
     # Placing
 
@@ -344,3 +370,34 @@ class Exchange:
 def may_execute(order: Order) -> bool:
     """Tell whether an order is armed: live, and in none of the statuses in which nothing executes."""
     return order.is_live and order.status not in DORMANT and not order.awaits_entry
+
+
+def past_order(fill: PastFill, qty: Decimal, order_id: str, client_order_id: str) -> Order:
+    """Return the filled order behind an execution of before, nothing booked on it yet."""
+    has_limit, has_stop = "limit" in fill.order_type, "stop" in fill.order_type
+    ticket = Ticket(
+        symbol=fill.symbol,
+        side=fill.side,
+        type=fill.order_type,
+        time_in_force="gtc" if has_stop else "day",
+        qty=qty,
+        limit_price=fill.price if has_limit else None,
+        stop_price=fill.price if has_stop else None,
+    )
+    return Order(
+        n=0,
+        order_id=order_id,
+        group=order_id,
+        client_order_id=client_order_id,
+        ticket=ticket,
+        position_intent="buy_to_open" if fill.side == "buy" else "sell_to_close",
+        created_at=fill.submitted_at,
+        received_at=fill.submitted_at,
+        expires_at=None,
+        status="filled",
+        qty=qty,
+        limit_price=ticket.limit_price,
+        stop_price=ticket.stop_price,
+        submitted_at=fill.submitted_at,
+        updated_at=fill.at,
+    )

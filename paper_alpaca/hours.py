@@ -94,6 +94,14 @@ def settlement(day: date) -> date:
     return day
 
 
+def day_before(day: date) -> date:
+    """Return the last trading day before `day`."""
+    day -= _DAY
+    while not is_trading_day(day):
+        day -= _DAY
+    return day
+
+
 def current_session(now: datetime) -> Session | None:
     """Return the session that `now` lies in, or None."""
     session = session_on(new_york(now).date())

@@ -1,8 +1,9 @@
 """Prices, quotes, assets and market time, shared by all accounts. Pure: real time comes in as an argument."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -46,6 +47,18 @@ def asset_id(symbol: str) -> str:
     return known
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyBar:
+    """A day's prices, USD per share, and the shares that changed hands."""
+
+    day: date
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int
+
+
 @dataclass(slots=True)
 class Market:
     """Last prices and assets.
@@ -54,6 +67,7 @@ class Market:
         last: USD per share of the last trade, by symbol.
         previous: The last prices this market began with: yesterday's closes.
         assets: Symbols whose facts differ from an active, tradable, fractionable one, or that have no price.
+        bars: Daily bars that the state file tells; of other symbols they are made up.
         spread_bps: Width of the quote around the last price; 0 makes bid and ask equal it.
     """
 
@@ -61,6 +75,7 @@ class Market:
     assets: dict[str, Asset] = field(default_factory=dict)
     spread_bps: Decimal = Decimal(0)
     previous: dict[str, Decimal] = field(default_factory=dict)
+    bars: Mapping[str, tuple[DailyBar, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.previous = dict(self.last)

@@ -1,7 +1,7 @@
 """Market data: latest trades and quotes, snapshots, bars. Figures are JSON numbers here, as Alpaca has them."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -10,7 +10,7 @@ from typing import Final
 
 from paper_alpaca import hours
 from paper_alpaca.figures import nanos, parse_time, seconds
-from paper_alpaca.market import Market
+from paper_alpaca.market import DailyBar, Market
 from paper_alpaca.refusals import Refusal, not_found
 from paper_alpaca.web import Answer, Call, ok, refuse
 
@@ -73,9 +73,12 @@ def snapshot(call: Call) -> Answer:
 
 
 def bars(call: Call) -> Answer:
-    """GET /v2/stocks/bars?symbols=&timeframe=: daily bars, also by week and month; pages run through the symbols."""
+    """GET /v2/stocks/bars?symbols=&timeframe=: daily bars, also by week and month; pages run through the symbols.
+
+    A symbol has the bars that the state file tells of it and no others; where it tells none, they are made up.
+    """
     query = call.query
-    symbols = _symbols(call)
+    symbols = _symbols(call, call.venue.market.bars)
     timeframe = _TIMEFRAMES.get(query.get("timeframe", "1Day").lower())
     if timeframe is None:
         return refuse(Refusal(400, {"message": "invalid timeframe: only 1Day, 1Week and 1Month are kept here"}))
@@ -149,9 +152,14 @@ def daily_bars(
 ) -> list[dict[str, object]]:
     """Return the daily bars that begin from `start` to `end`, oldest first.
 
-    Each day's return is drawn from seed, symbol and date alone, counted back from yesterday's close, so the same day
-    reads the same in every window; the last bar ends at the last price.
+    Those that the state file tells, as they are. Else they are synthetic: each day's return is drawn from seed, symbol
+    and date alone, counted back from yesterday's close, so the same day reads the same in every window; the last bar
+    ends at the last price.
     """
+    told = market.bars.get(symbol)
+    if told is not None:
+        stamped = ((_midnight(bar.day), bar) for bar in told)
+        return [_told(at, bar) for at, bar in stamped if _within(at, start, end)]
     today = hours.new_york(now).date()
     return _days(symbol, market.last[symbol], market.previous[symbol], start, end, today, seed)
 
@@ -162,11 +170,8 @@ def _days(
     first = hours.new_york(start).date() if start.time() != datetime.min.time() else start.date()
     found: list[dict[str, object]] = []
     for day, opens, closes, rng in _walk(symbol, float(last), float(previous), first, today, seed):
-        midnight = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=5)
-        begins = hours.session_on(day)
-        if begins is not None:
-            midnight = begins.opens.replace(hour=0, minute=0).astimezone(UTC)
-        if start <= midnight + timedelta(hours=5) and midnight <= end:
+        midnight = _midnight(day)
+        if _within(midnight, start, end):
             found.append(_bar(midnight, opens, closes, rng))
     found.reverse()
     return found
@@ -196,6 +201,26 @@ def _walk(
             yield day, opens, closes, rng
             closes = opens
         day -= timedelta(days=1)
+
+
+def _midnight(day: date) -> datetime:
+    """Return when a trading day begins in New York: what its bar is stamped with."""
+    session = hours.session_on(day)
+    if session is None:
+        return datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=5)
+    return session.opens.replace(hour=0, minute=0).astimezone(UTC)
+
+
+def _within(at: datetime, start: datetime, end: datetime) -> bool:
+    return start <= at + timedelta(hours=5) and at <= end
+
+
+def _told(at: datetime, bar: DailyBar) -> dict[str, object]:
+    o, h, low, c = (float(price) for price in (bar.open, bar.high, bar.low, bar.close))
+    return {
+        "c": c, "h": h, "l": low, "n": max(1, bar.volume // 150), "o": o,
+        "t": seconds(at), "v": bar.volume, "vw": round((o + h + low + c) / 4, 6),
+    }  # fmt: skip
 
 
 def _bar(at: datetime, opens: float, closes: float, rng: Random) -> dict[str, object]:
@@ -248,10 +273,10 @@ def _snapshot(call: Call, symbol: str) -> dict[str, object]:
     }
 
 
-def _symbols(call: Call) -> list[str]:
-    """Return the symbols asked for that have a price; Alpaca leaves the others out."""
+def _symbols(call: Call, besides: Iterable[str] = ()) -> list[str]:
+    """Return the symbols asked for that have a price, or are known besides; Alpaca leaves the others out."""
     asked = call.query.get("symbols", "").upper().split(",")
-    return sorted({symbol.strip() for symbol in asked} & call.venue.market.last.keys())
+    return sorted({symbol.strip() for symbol in asked} & {*call.venue.market.last, *besides})
 
 
 def _no_data(symbol: str) -> Refusal:

@@ -1,6 +1,6 @@
 """Account, positions, assets, clock, calendar, activities: what there is to read of the trading API."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -10,7 +10,8 @@ from paper_alpaca.figures import micros, parse_time, text
 from paper_alpaca.intake import is_true
 from paper_alpaca.market import Asset
 from paper_alpaca.orders import Execution, Order
-from paper_alpaca.refusals import NO_POSITION, invalid, not_found
+from paper_alpaca.past import daily_equity, days_back
+from paper_alpaca.refusals import NO_POSITION, invalid, not_found, unprocessable
 from paper_alpaca.web import BAD_JSON, Answer, Call, ok, read_json, refuse
 
 _PAGE: Final = 100
@@ -155,8 +156,8 @@ def get_activities(call: Call) -> Answer:
     fills.sort(key=lambda row: row[1].activity_id, reverse=query.get("direction", "desc") != "asc")
     token = query.get("page_token")
     if token:
-        ids = [execution.activity_id for _, execution, _ in fills]
-        fills = fills[ids.index(token) + 1 :] if token in ids else []
+        rising = query.get("direction", "desc") == "asc"
+        fills = [row for row in fills if (row[1].activity_id > token if rising else row[1].activity_id < token)]
     return ok([activity_view(*row) for row in fills[:size]])
 
 
@@ -179,23 +180,68 @@ def activity_view(order: Order, execution: Execution, status: str) -> dict[str, 
 
 
 def get_portfolio_history(call: Call) -> Answer:
-    """GET /v2/account/portfolio/history: yesterday's equity and today's, all that is known here."""
-    account, now = call.desk.account, call.desk.now()
-    base, equity = account.last_equity, call.desk.exchange.totals().equity
-    gain = equity - base
-    days = [now - timedelta(days=1), now]
+    """GET /v2/account/portfolio/history?timeframe=1D: a close each trading day, today's equity last.
+
+    The window is given by two of `start`, `end` and `period` (1M unless told). Of a day's course nothing is kept:
+    shorter timeframes show the close before and now.
+    """
+    query, desk, now = call.query, call.desk, call.desk.now()
+    today = hours.new_york(now).date()
+    if all(query.get(key) for key in ("start", "end", "period")):
+        return refuse(unprocessable("only two of start, end and period can be specified"))
+    timeframe = query.get("timeframe") or "1D"
+    last = _new_york_day(query.get("end") or query.get("date_end"), today)
+    first: date | None = None
+    if timeframe != "1D":
+        first = hours.day_before(today)
+    elif last is not None:
+        first = days_back(query.get("period") or "1M", last)
+        if query.get("start"):
+            first = _new_york_day(query["start"], today)
+            last = last if query.get("end") or not query.get("period") else _ahead(query["period"], first)
+    if first is None or last is None:
+        return refuse(unprocessable("invalid start, end or period"))
+    opened = parse_time(desk.account.created_at)
+    equity = desk.exchange.totals().equity
+    rows = list(
+        daily_equity(
+            desk.closes,
+            begun_with=desk.begun_with,
+            equity=equity,
+            today=today,
+            first=first if opened is None else max(first, opened.date()),
+            last=last,
+        )
+    )
+    base = rows[0][1] if rows else Decimal(0)
     return ok(
         {
-            "timestamp": [int(day.timestamp()) for day in days],
-            "equity": [round(float(base), 2), round(float(equity), 2)],
-            "profit_loss": [0, round(float(gain), 2)],
-            "profit_loss_pct": [0, round(float(gain / base if base else Decimal(0)), 8)],
+            "timestamp": [int(at.timestamp()) for at, _ in rows],
+            "equity": [round(float(value), 2) for _, value in rows],
+            "profit_loss": [round(float(value - base), 2) for _, value in rows],
+            "profit_loss_pct": [round(float((value - base) / base if base else 0), 8) for _, value in rows],
             "base_value": round(float(base), 2),
-            "base_value_asof": account.balance_asof,
-            "timeframe": call.query.get("timeframe") or "1D",
+            "base_value_asof": rows[0][0].date().isoformat() if rows else desk.account.balance_asof,
+            "timeframe": timeframe,
             "cashflow": {},
         }
     )
+
+
+def _new_york_day(value: str | None, default: date) -> date | None:
+    """Read a time as New York's day, a bare date as that day."""
+    if not value:
+        return default
+    moment = parse_time(value)
+    if moment is None:
+        return None
+    return moment.date() if len(value) == 10 else hours.new_york(moment).date()
+
+
+def _ahead(period: str, first: date | None) -> date | None:
+    """Return the day on which a period that begins with `first` is over."""
+    back = None if first is None else days_back(period, first)
+    return None if first is None or back is None else first + (first - back)
 
 
 def _within(at: datetime, query: dict[str, str]) -> bool:

@@ -49,7 +49,7 @@ def get_orders(call: Call) -> Answer:
     symbols = {symbol.strip().upper() for symbol in query.get("symbols", "").split(",") if symbol.strip()}
     nested = is_true(query.get("nested"))
     exchange = call.desk.exchange
-    book = exchange.live if status == "open" else exchange.orders
+    book = exchange.live if status == "open" else exchange.past | exchange.orders
     found = [
         order
         for order in book.values()
@@ -66,7 +66,7 @@ def get_orders(call: Call) -> Answer:
 
 def get_order(call: Call) -> Answer:
     """GET /v2/orders/{id}."""
-    order = call.desk.exchange.orders.get(call.tail)
+    order = call.desk.exchange.shown(call.tail)
     if order is None:
         return refuse(order_not_found(call.tail))
     return ok(order.view(nested=is_true(call.query.get("nested"))))

@@ -7,8 +7,14 @@ names file and line. Beside the keys of the contract a few more are known:
     spread_bps: "4"                                     # width of the quotes around the last price, 0 unless given
     rate_limit: {requests_per_minute: 200, headers: true}
     shorting_enabled: true
+    bars:                                               # daily bars; a symbol without has made-up ones, see market_data
+      KO: [{day: 2025-11-07, open: "79", high: "81", low: "78.5", close: "80", volume: 12000000}]
+    equity_history: [{day: 2025-11-07, equity: "98946"}]  # daily closes; none: all as the account begins, see past.py
+    fills_history:                                      # executions before; cash and positions have them in already
+      - {symbol: KO, side: sell, qty: 10, price: "79.5", at: "2025-11-06T15:00:00Z", type: stop,
+         order: A, submitted_at: "2025-10-01T15:00:00Z"}  # type: market; order: one each; submitted_at: at
     accounts:                                           # only these keys are let in, each with an account of its own
-      - {key_id: K, secret_key: S, cash: "1000", positions: []}
+      - {key_id: K, secret_key: S, cash: "1000", positions: []}   # and the two histories
 """
 
 from collections.abc import Mapping
@@ -21,9 +27,11 @@ from typing import Any, Final
 import yaml
 
 from paper_alpaca.figures import ZERO
-from paper_alpaca.market import Asset
+from paper_alpaca.market import Asset, DailyBar
 from paper_alpaca.matching import FillSettings
-from paper_alpaca.strict_yaml import Nodes, StateError
+from paper_alpaca.past import Close, PastFill
+from paper_alpaca.state_past import PAST_KEYS, PastNodes
+from paper_alpaca.strict_yaml import StateError
 
 __all__ = ["AccountState", "Holding", "State", "StateError", "load_state", "parse_state"]
 
@@ -46,6 +54,8 @@ class AccountState:
 
     Attributes:
         key_id: The only key that opens it; None for the one account that any key opens.
+        closes: Of past days, oldest first.
+        fills: Executions before, oldest first.
     """
 
     key_id: str | None = None
@@ -53,6 +63,8 @@ class AccountState:
     cash: Decimal = CASH_TO_BEGIN_WITH
     holdings: tuple[Holding, ...] = ()
     shorting_enabled: bool = True
+    closes: tuple[Close, ...] = ()
+    fills: tuple[PastFill, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,7 @@ class State:
     Attributes:
         now: Market time to begin at; None for real time.
         requests_per_minute: Of each account, in a rolling minute; market data has as many of its own.
+        bars: Daily bars of past days, by symbol.
     """
 
     accounts: tuple[AccountState, ...] = (AccountState(),)
@@ -73,6 +86,7 @@ class State:
     spread_bps: Decimal = ZERO
     requests_per_minute: int = 200
     rate_headers: bool = True
+    bars: Mapping[str, tuple[DailyBar, ...]] = field(default_factory=dict)
 
 
 def load_state(path: Path | None) -> State:
@@ -105,7 +119,7 @@ def parse_state(text: str, source: str) -> State:
     return _Reader(source).state(text)
 
 
-class _Reader(Nodes):
+class _Reader(PastNodes):
     """Reads what the file says, key by key."""
 
     def __init__(self, source: str) -> None:
@@ -129,10 +143,12 @@ class _Reader(Nodes):
                 "rate_limit",
                 "shorting_enabled",
                 "accounts",
+                "bars",
+                *PAST_KEYS,
             },
         )
         if "accounts" in top:
-            for key in ("cash", "positions", "shorting_enabled"):
+            for key in ("cash", "positions", "shorting_enabled", *sorted(PAST_KEYS)):
                 if key in top:
                     raise self.error(top[key], f"{key} beside accounts", "it inside each account")
             accounts = tuple(self._named_account(node) for node in self.items(top["accounts"]))
@@ -158,12 +174,13 @@ class _Reader(Nodes):
             spread_bps=self.at_least_0(top["spread_bps"]) if "spread_bps" in top else ZERO,
             requests_per_minute=(self.count(limit["requests_per_minute"]) if "requests_per_minute" in limit else 200),
             rate_headers=self.boolean(limit["headers"]) if "headers" in limit else True,
+            bars=self.bars(top["bars"]) if "bars" in top else {},
         )
 
     # Parts of the file
 
     def _named_account(self, node: yaml.Node) -> AccountState:
-        found = self.mapping(node, {"key_id", "secret_key", "cash", "positions", "shorting_enabled"})
+        found = self.mapping(node, {"key_id", "secret_key", "cash", "positions", "shorting_enabled", *PAST_KEYS})
         for key in ("key_id", "secret_key"):
             if key not in found:
                 raise self.error(node, f"an account without {key}", "both key_id and secret_key")
@@ -184,6 +201,8 @@ class _Reader(Nodes):
             cash=self.figure(found["cash"]) if "cash" in found else CASH_TO_BEGIN_WITH,
             holdings=tuple(holdings.values()),
             shorting_enabled=(self.boolean(found["shorting_enabled"]) if "shorting_enabled" in found else True),
+            closes=self.closes(found["equity_history"]) if "equity_history" in found else (),
+            fills=self.past_fills(found["fills_history"]) if "fills_history" in found else (),
         )
 
     def _holding(self, node: yaml.Node) -> Holding:

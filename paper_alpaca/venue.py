@@ -45,7 +45,7 @@ class Venue:
     def reset(self) -> None:
         """Go back to the state file: orders, prices, clock, faults, limits and the record are as at the start."""
         state = self.state
-        self.market = Market(dict(state.prices), dict(state.assets), state.spread_bps)
+        self.market = Market(dict(state.prices), dict(state.assets), state.spread_bps, bars=state.bars)
         self.clock = MarketClock(is_open=state.is_open)
         if state.now is not None:
             self.clock.set(state.now, datetime.now(UTC))

@@ -11,7 +11,7 @@ that change something the difference between "certainly not taken" and "nobody k
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -20,15 +20,21 @@ from messages.orders import OrderIntent
 from messages.snapshots import (
     AccountFacts,
     AssetFacts,
+    BarFacts,
     ClockFacts,
+    EquityDay,
+    FillFacts,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
+    TradingDay,
 )
 from messages.values import ClientOrderId, OrderId
 
 ORDERS_PAGE_LIMIT = 500
 """Orders on one page at most. Source: Alpaca, GET /v2/orders, `limit`."""
+FILLS_PAGE_LIMIT = 100
+"""Executions on one page at most. Source: Alpaca, GET /v2/account/activities/FILL, `page_size`."""
 
 
 class BrokerError(Exception):
@@ -148,6 +154,40 @@ def next_page(query: OrdersQuery, page: OrdersPage) -> OrdersQuery | None:
     return OrdersQuery(listing=query.listing, after=last, symbols=query.symbols)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillsQuery:
+    """One page of executions, oldest first.
+
+    Attributes:
+        after: Executed after this, exclusive, broker's time, cut to the second; None: from the account's first.
+        page_token: The activity id that ended the page before; None for the first page.
+    """
+
+    after: datetime | None
+    page_token: str | None = None
+
+
+class FillsPage(NamedTuple):
+    """A page of executions, their `order_type` not told yet. `rows` counts what the broker sent."""
+
+    fills: tuple[FillFacts, ...]
+    rows: int
+
+
+def next_fills(query: FillsQuery, page: FillsPage) -> FillsQuery | None:
+    """Ask for the page after this one; None when this was the last.
+
+    Raises:
+        BrokerUnavailable: The page ends where it began: the list can't be had whole.
+    """
+    if page.rows < FILLS_PAGE_LIMIT or not page.fills:
+        return None
+    token = page.fills[-1].activity_id
+    if token == query.page_token:
+        raise BrokerUnavailable(f"fills: a page of {page.rows} does not lead past {token}")
+    return FillsQuery(after=query.after, page_token=token)
+
+
 class CancelReply(NamedTuple):
     """The answer to a cancel; only the order's own status tells what came of it."""
 
@@ -155,8 +195,48 @@ class CancelReply(NamedTuple):
     message: str
 
 
-class Broker(Protocol):
-    """One client, used by one thread. Every call is one request, except `quotes` where the adapter says otherwise."""
+class Reader(Protocol):
+    """The calls that change nothing. Each is one request; `daily_bars` is more where one page won't do."""
+
+    def orders(self, query: OrdersQuery) -> OrdersPage:
+        """List one page of orders, bracket legs under their parents."""
+
+    def account(self) -> AccountFacts:
+        """Read the account's money."""
+
+    def positions(self) -> tuple[PositionFacts, ...]:
+        """List every position."""
+
+    def clock(self) -> ClockFacts:
+        """Read the broker's clock."""
+
+    def assets(self) -> tuple[AssetFacts, ...]:
+        """List every active asset; thousands at Alpaca."""
+
+    def asset(self, symbol: str) -> AssetFacts | None:
+        """Look one asset up, active or not; None if the broker doesn't know it."""
+
+    def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
+        """Read latest quotes and trades, one market data request; symbols without a price are absent."""
+
+    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
+        """List the days on which the market opens, both ends included, oldest first."""
+
+    def fills(self, query: FillsQuery) -> FillsPage:
+        """List one page of the account's executions, whoever ordered them; each one's `order_type` is `unknown`."""
+
+    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
+        """List the account's daily closes, both ends included, oldest first; days before it was funded are absent.
+
+        The day that is not over yet, where the broker lists one, bears the equity of the moment.
+        """
+
+    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
+        """List daily bars, both ends included, market data: by symbol, oldest first; one without bars is absent."""
+
+
+class Broker(Reader, Protocol):
+    """One client, used by one thread."""
 
     @property
     def rate_seen(self) -> RateSeen | None:
@@ -188,27 +268,6 @@ class Broker(Protocol):
 
     def order_by_client_id(self, client_order_id: ClientOrderId) -> OrderFacts | None:
         """Look an order up; None on a 404, which is no proof of absence."""
-
-    def orders(self, query: OrdersQuery) -> OrdersPage:
-        """List one page of orders, bracket legs under their parents."""
-
-    def account(self) -> AccountFacts:
-        """Read the account's money."""
-
-    def positions(self) -> tuple[PositionFacts, ...]:
-        """List every position."""
-
-    def clock(self) -> ClockFacts:
-        """Read the broker's clock."""
-
-    def assets(self) -> tuple[AssetFacts, ...]:
-        """List every active asset; thousands at Alpaca."""
-
-    def asset(self, symbol: str) -> AssetFacts | None:
-        """Look one asset up, active or not; None if the broker doesn't know it."""
-
-    def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
-        """Read latest quotes and trades, one market data request; symbols without a price are absent."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from departments.office.department import Note
@@ -40,6 +40,8 @@ from messages import broker as mail
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import Mailroom
 from messages.message import Message
+from messages.orders import SnapshotPurpose
+from messages.snapshots import HistoryPart
 from messages.values import Recipient, Side
 
 FIRST_RETRY_S = 0.25
@@ -67,6 +69,7 @@ class BrokerDesk:
         on_failure: Told once when a thread died of a broken store, a lost lease or a bug: the firm must stop.
         monotonic: Seconds of a clock that never jumps.
         warm: Read the broker's clock, live orders and assets when started.
+        warm_history: The parts of the history to read then, too.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class BrokerDesk:
         on_failure: Callable[[BaseException], None] = _ignore,
         monotonic: Callable[[], float] = time.monotonic,
         warm: bool = True,
+        warm_history: tuple[HistoryPart, ...] = (),
     ) -> None:
         self._make_broker = make_broker
         self._mailroom = mailroom
@@ -92,8 +96,15 @@ class BrokerDesk:
         self._on_failure = on_failure
         self._monotonic = monotonic
         self._warm = warm
+        self._warm_history = warm_history
         self._turns = Turns(requests_per_minute=settings.trading.requests_per_minute, monotonic=monotonic)
-        self._reads = Reads(turns=self._turns, answer=self._answer, clock=clock, note=note)
+        self._reads = Reads(
+            turns=self._turns,
+            answer=self._answer,
+            clock=clock,
+            note=note,
+            gate_quote_age=timedelta(seconds=settings.trading.gate_quote_age_s),
+        )
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._accepted: set[int] = set()
@@ -103,7 +114,7 @@ class BrokerDesk:
         """Make the clients and start the threads. Slow libraries are imported here, before there are threads."""
         brokers = [self._make_broker() for _ in range(self._trading.workers)]
         if self._warm:
-            self._reads.warm()
+            self._reads.warm(self._warm_history)
         for number, broker in enumerate(brokers, start=1):
             thread = threading.Thread(target=self._work, args=(broker,), name=f"broker-desk-{number}", daemon=True)
             self._threads.append(thread)
@@ -137,6 +148,8 @@ class BrokerDesk:
                 self._reads.orders(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
+                if message.purpose is SnapshotPurpose.GATE:  # what waits now would lengthen the commit before the BUYs
+                    self._mailroom.commit_soon()
 
     def health(self) -> DeskHealth:
         """How the desk gets on with the broker."""

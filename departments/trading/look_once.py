@@ -5,53 +5,15 @@ Reads only: whoever calls can hand in nothing that places or cancels.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Protocol
+from typing import Any
 
-from departments.trading.broker import (
-    BrokerUnavailable,
-    Listing,
-    OrdersPage,
-    OrdersQuery,
-    next_page,
-)
+from departments.trading.broker import BrokerUnavailable, Listing, OrdersQuery, Reader, next_page
+from departments.trading.histories import Histories
 from departments.trading.looks import ASSETS_ONE_BY_ONE, joined, live_orders
-from messages.snapshots import (
-    AccountFacts,
-    AssetFacts,
-    ClockFacts,
-    OrderFacts,
-    PositionFacts,
-    QuoteFacts,
-    Snapshot,
-)
+from messages.snapshots import AssetFacts, ClockFacts, History, HistoryPart, OrderFacts, Snapshot
 
 MOST_PAGES = 40
 """Of open orders."""
-
-
-class Reader(Protocol):
-    """The part of `Broker` that changes nothing."""
-
-    def orders(self, query: OrdersQuery) -> OrdersPage:
-        """As `Broker.orders`."""
-
-    def account(self) -> AccountFacts:
-        """As `Broker.account`."""
-
-    def positions(self) -> tuple[PositionFacts, ...]:
-        """As `Broker.positions`."""
-
-    def clock(self) -> ClockFacts:
-        """As `Broker.clock`."""
-
-    def assets(self) -> tuple[AssetFacts, ...]:
-        """As `Broker.assets`."""
-
-    def asset(self, symbol: str) -> AssetFacts | None:
-        """As `Broker.asset`."""
-
-    def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
-        """As `Broker.quotes`."""
 
 
 def look_once(reader: Reader, *, symbols: Iterable[str], now: Callable[[], datetime]) -> Snapshot:
@@ -77,6 +39,38 @@ def look_once(reader: Reader, *, symbols: Iterable[str], now: Callable[[], datet
         assets=_assets(reader, wanted),
         quotes=reader.quotes(wanted) if wanted else (),
     )
+
+
+def history_once(
+    reader: Reader,
+    parts: Iterable[HistoryPart],
+    symbols: Iterable[str],
+    now: Callable[[], datetime],
+    *,
+    clock: ClockFacts | None = None,
+) -> History | None:
+    """Read the asked parts of a history, as the daemon does; a part that can't be read fails it whole.
+
+    Args:
+        reader: The broker.
+        parts: What is wanted; nothing wanted is None, and no request.
+        symbols: Whose bars are wanted: the plan's and those held.
+        now: Store's clock.
+        clock: The broker's, where a look has just read it; else it is asked for.
+
+    Raises:
+        BrokerError: A part could not be read.
+    """
+    wanted = set(parts)
+    if not wanted:
+        return None
+    read_at, histories, named = now(), Histories(), tuple(symbols)
+    today = histories.turn_to((clock or reader.clock()).at)
+    found: dict[str, Any] = {}
+    for part in HistoryPart:
+        if part in wanted:
+            found |= histories.read(part, today, named, lambda call: call(reader))
+    return History(read_at=read_at, **found)
 
 
 def open_orders(reader: Reader) -> tuple[OrderFacts, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 
 from departments.trading.broker import Listing, OrdersQuery
-from messages.snapshots import TERMINAL_BROKER_STATUSES, AssetFacts, OrderFacts
+from messages.snapshots import TERMINAL_BROKER_STATUSES, AssetFacts, OrderFacts, QuoteFacts
 from messages.values import RunId
 
 ORDERS_SLACK = timedelta(seconds=5)
@@ -109,6 +109,32 @@ class AssetCache:
         """The assets among these that the broker knows."""
         found: Mapping[str, AssetFacts | None] = self._known
         return tuple(asset for symbol in symbols if (asset := found.get(symbol)) is not None)
+
+
+class QuoteCache:
+    """The quotes that were read last, for whoever asks again at once: the gate, a moment after the run began."""
+
+    def __init__(self) -> None:
+        self._read_at: datetime | None = None
+        self._asked: frozenset[str] = frozenset()
+        self._quotes: tuple[QuoteFacts, ...] = ()
+
+    def learn(self, at: datetime, symbols: Iterable[str], quotes: tuple[QuoteFacts, ...]) -> None:
+        """Take in what was read.
+
+        Args:
+            at: Just before the request left, store's clock.
+            symbols: What was asked for; one without a price has no quote.
+            quotes: The answer.
+        """
+        self._read_at, self._asked, self._quotes = at, frozenset(symbols), quotes
+
+    def recent(self, now: datetime, symbols: Iterable[str], max_age: timedelta) -> tuple[QuoteFacts, ...] | None:
+        """The quotes of these symbols if all were asked for less than `max_age` ago; else None."""
+        wanted = set(symbols)
+        if self._read_at is None or not timedelta(0) <= now - self._read_at < max_age or not wanted <= self._asked:
+            return None
+        return tuple(quote for quote in self._quotes if quote.symbol in wanted)
 
 
 def alive(order: OrderFacts) -> bool:

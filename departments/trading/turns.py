@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from departments.trading.broker import Broker, BrokerError, BrokerRefused, RateLimited
+from departments.trading.broker import Broker, BrokerError, BrokerRefused, BrokerUnavailable, RateLimited
 from departments.trading.pacing import Kind, Pacer
 
 AnswerT = TypeVar("AnswerT")
@@ -202,3 +202,35 @@ class Turns:
         """Wake those who wait for a slot; idle threads sleep on, waking them costs the busy ones their turn."""
         if self._short_of_slots:
             self._changed.notify_all()
+
+
+class Requests:
+    """A job's requests: the first has the slot that the job came with, each further one waits for its own.
+
+    Args:
+        turns: Where slots come from.
+        job: The job.
+        broker: The client of this thread.
+    """
+
+    def __init__(self, turns: Turns, job: Job, broker: Broker) -> None:
+        self._turns = turns
+        self._job = job
+        self._broker = broker
+        self._has_slot = True
+
+    def __call__(self, call: Callable[[Broker], AnswerT]) -> AnswerT:
+        """Make one.
+
+        Raises:
+            BrokerError: As the call does, or the desk is closing.
+        """
+        if not self._has_slot and not self._turns.one_more(self._job):
+            raise BrokerUnavailable("the desk is closing")
+        self._has_slot = False
+        return self._turns.ask(self._job, self._broker, call)
+
+    def over(self) -> None:
+        """Give the slot back if no request was made."""
+        if self._has_slot:
+            self._turns.give_back(self._job)

@@ -20,14 +20,14 @@ TOUCHES = {"open", "print", "input"}
 PURE = {
     "compliance": "department review",
     "executive": "ahead approval department dry_run execution phases proof run twin verification",
-    "office": "checklist checklist_facts department limits_check sentences settings sshsig strict_tree",
+    "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules standing",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
         "sheet snapshot_asks state strangers unknowns views watch"
     ),
-    "trading.alpaca": "endpoints translate",
+    "trading.alpaca": "endpoints fields translate translate_past",
 }
 SHELL = {
     "": "firm",
@@ -37,7 +37,7 @@ SHELL = {
         "strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
-    "trading": "desk look_once reads turns",
+    "trading": "desk histories look_once reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 

@@ -7,9 +7,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from departments.trading.alpaca.endpoints import Endpoints
+from departments.trading.alpaca.fields import Untranslatable
 from departments.trading.alpaca.rest import AlpacaBroker
 from departments.trading.alpaca.stream import TradesStream
-from departments.trading.alpaca.translate import Untranslatable
 from messages.broker import StreamConnected
 from messages.message import Message
 

@@ -9,16 +9,16 @@ trading module takes a whole one, half of it for pandas, which nothing here uses
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from departments.trading.alpaca.connection import ConnectFailed, ExchangeFailed
 from departments.trading.alpaca.endpoints import Endpoints
+from departments.trading.alpaca.fields import Untranslatable
 from departments.trading.alpaca.http import LightSession, UnreadableBody, read_json
 from departments.trading.alpaca.translate import (
-    Untranslatable,
     account_facts,
     asset_facts,
     assets_of,
@@ -28,12 +28,16 @@ from departments.trading.alpaca.translate import (
     positions_of,
     quotes_of,
 )
+from departments.trading.alpaca.translate_past import bars_of, equity_days_of, fills_of, trading_days_of
 from departments.trading.broker import (
+    FILLS_PAGE_LIMIT,
     ORDERS_PAGE_LIMIT,
     BrokerError,
     BrokerRefused,
     BrokerUnavailable,
     CancelReply,
+    FillsPage,
+    FillsQuery,
     KeysRefused,
     OrdersPage,
     OrdersQuery,
@@ -43,9 +47,25 @@ from departments.trading.broker import (
 )
 from messages.broker import CancelOutcome
 from messages.orders import OrderIntent
-from messages.snapshots import AccountFacts, AssetFacts, ClockFacts, OrderFacts, PositionFacts, QuoteFacts
+from messages.snapshots import (
+    AccountFacts,
+    AssetFacts,
+    BarFacts,
+    ClockFacts,
+    EquityDay,
+    OrderFacts,
+    PositionFacts,
+    QuoteFacts,
+    TradingDay,
+)
 from messages.values import ClientOrderId, OrderId, OrderType
 
+BARS_FEED = "sip"
+"""Daily bars are of all exchanges, as the volume of one is no measure of liquidity. Free for what is 15 minutes old."""
+BARS_ADJUSTMENT = "split"
+"""Prices in today's shares, so that a split is no jump; dividends stay in them."""
+_BARS_PAGE_LIMIT = 10_000
+_MOST_BAR_PAGES = 20
 _MESSAGE_MAX_LENGTH = 500
 _EPOCH_FROM = 1_000_000_000
 """X-RateLimit-Reset above this is a time, below it seconds from now."""
@@ -197,6 +217,56 @@ class AlpacaBroker:
         return self._read(
             quotes_of, lambda: self._client.get("/stocks/snapshots", query, base_url=self._data_url, api_version="v2")
         )
+
+    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
+        """See `Broker`. Source: GET /v2/calendar."""
+        query = {"start": first.isoformat(), "end": last.isoformat()}
+        return self._read(trading_days_of, lambda: self._client.get("/calendar", query))
+
+    def fills(self, query: FillsQuery) -> FillsPage:
+        """See `Broker`. Source: GET /v2/account/activities/FILL, which knows whole seconds."""
+        params = {"direction": "asc", "page_size": str(FILLS_PAGE_LIMIT)}
+        if query.after is not None:
+            params["after"] = f"{query.after.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        if query.page_token is not None:
+            params["page_token"] = query.page_token
+        return self._read(fills_of, lambda: self._client.get("/account/activities/FILL", params))
+
+    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
+        """See `Broker`. Source: GET /v2/account/portfolio/history.
+
+        A day is stamped 20:00 in New York, 0:00 or 1:00 UTC: the window ends after the last one's stamp, and before it
+        could lie ahead of the clock by more than half an hour.
+        """
+        query = {"timeframe": "1D", "start": f"{first}T12:00:00Z", "end": f"{last + timedelta(days=1)}T04:30:00Z"}
+
+        def translate(raw: Any) -> tuple[EquityDay, ...]:
+            return equity_days_of(raw, first, last)
+
+        return self._read(translate, lambda: self._client.get("/account/portfolio/history", query))
+
+    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
+        """See `Broker`. Source: GET /v2/stocks/bars of the market data API, a page of 10,000 bars a request."""
+        query = {
+            "symbols": ",".join(symbols),
+            "timeframe": "1Day",
+            "start": f"{first}T00:00:00Z",
+            "end": f"{last}T23:59:59Z",
+            "limit": str(_BARS_PAGE_LIMIT),
+            "adjustment": BARS_ADJUSTMENT,
+            "feed": BARS_FEED,
+            "sort": "asc",
+        }
+        found: list[BarFacts] = []
+        for _ in range(_MOST_BAR_PAGES):
+            bars, token = self._read(
+                bars_of, lambda: self._client.get("/stocks/bars", query, base_url=self._data_url, api_version="v2")
+            )
+            found += bars
+            if token is None:
+                return tuple(sorted(found, key=lambda bar: (bar.symbol, bar.day)))
+            query["page_token"] = token
+        raise BrokerUnavailable(f"bars: expected at most {_MOST_BAR_PAGES} pages, were more")
 
     def close(self) -> None:
         """See `Broker`."""

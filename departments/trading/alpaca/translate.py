@@ -9,10 +9,26 @@ Source: Alpaca's OpenAPI file and its streaming page; numbers come as text or as
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from departments.trading.alpaca.fields import (
+    Untranslatable,
+    decimal,
+    decimal_or_none,
+    first_time,
+    flag,
+    mapping_of,
+    not_negative,
+    positive,
+    price_or_none,
+    rows_of,
+    short,
+    side_of,
+    text,
+    time_or_none,
+    word,
+)
 from messages.broker import OrderStreamed, StrangerStreamed
 from messages.snapshots import (
     AccountFacts,
@@ -23,19 +39,11 @@ from messages.snapshots import (
     PositionFacts,
     QuoteFacts,
 )
-from messages.values import ClientOrderId, OrderId, Side, run_of_client_order_id
+from messages.values import ClientOrderId, OrderId, run_of_client_order_id
 
 _STATUSES = {status.value: status for status in BrokerStatus}
-_SIDES = {side.value: side for side in Side}
 _MOST_LEGS = 8
 _DEEPEST_LEG = 1
-_MOST_DIGITS = 30
-_LONGEST_TEXT = 200
-_FIRST_YEAR = 1970
-
-
-class Untranslatable(ValueError):
-    """A payload lacks what we can't do without. The text names the field, what was expected and what came."""
 
 
 def order_facts(raw: Any) -> OrderFacts:
@@ -48,26 +56,26 @@ def order_facts(raw: Any) -> OrderFacts:
 
 
 def _order(raw: Any, *, depth: int) -> OrderFacts:
-    row = _mapping(raw, "order")
-    filled_qty = _decimal(row, "filled_qty")
-    submitted_at = _first_time(row, "submitted_at", "created_at", "updated_at")
+    row = mapping_of(raw, "order")
+    filled_qty = decimal(row, "filled_qty")
+    submitted_at = first_time(row, "submitted_at", "created_at", "updated_at")
     return OrderFacts(
-        order_id=OrderId(_text(row, "id")),
-        client_order_id=ClientOrderId(_text(row, "client_order_id")),
-        symbol=_text(row, "symbol"),
-        side=_side(row),
-        qty=_positive(row, "qty"),
-        filled_qty=_not_negative(filled_qty, "filled_qty"),
+        order_id=OrderId(text(row, "id")),
+        client_order_id=ClientOrderId(text(row, "client_order_id")),
+        symbol=text(row, "symbol"),
+        side=side_of(row),
+        qty=positive(row, "qty"),
+        filled_qty=not_negative(filled_qty, "filled_qty"),
         filled_avg_price_usd=_fill_price(row, filled_qty),
-        status=_STATUSES.get(_text(row, "status"), BrokerStatus.UNKNOWN),
-        raw_status=_text(row, "status"),
-        order_type=_word(row, "type") or _word(row, "order_type"),
-        time_in_force=_word(row, "time_in_force"),
-        limit_price_usd=_price_or_none(row, "limit_price"),
+        status=_STATUSES.get(text(row, "status"), BrokerStatus.UNKNOWN),
+        raw_status=text(row, "status"),
+        order_type=word(row, "type") or word(row, "order_type"),
+        time_in_force=word(row, "time_in_force"),
+        limit_price_usd=price_or_none(row, "limit_price"),
         submitted_at=submitted_at,
-        filled_at=_time(row, "filled_at"),
-        as_of=_first_time(row, "updated_at", "filled_at", "canceled_at", "submitted_at", "created_at"),
-        replaced_by=OrderId(_word(row, "replaced_by")) if row.get("replaced_by") else None,
+        filled_at=time_or_none(row, "filled_at"),
+        as_of=first_time(row, "updated_at", "filled_at", "canceled_at", "submitted_at", "created_at"),
+        replaced_by=OrderId(word(row, "replaced_by")) if row.get("replaced_by") else None,
         legs=tuple(_order(leg, depth=depth + 1) for leg in _legs(row, depth=depth)),
     )
 
@@ -79,8 +87,8 @@ def orders_of(raw: Any) -> tuple[OrderFacts, ...]:
         Untranslatable: No list, or an order in it can't be translated: the list can't be had whole.
     """
     found: list[OrderFacts] = []
-    for row in _rows(raw, "orders"):
-        order = _mapping(row, "order")
+    for row in rows_of(raw, "orders"):
+        order = mapping_of(row, "order")
         legs = _legs(order)
         if not order.get("symbol") and legs:
             found.extend(order_facts(leg) for leg in legs)
@@ -95,21 +103,21 @@ def account_facts(raw: Any) -> AccountFacts:
     Raises:
         Untranslatable: An amount, a flag or the status is missing.
     """
-    row = _mapping(raw, "account")
+    row = mapping_of(raw, "account")
     return AccountFacts(
-        account_number=_text(row, "account_number"),
-        status=_text(row, "status"),
-        cash_usd=_decimal(row, "cash"),
-        equity_usd=_decimal(row, "equity"),
-        last_equity_usd=_decimal(row, "last_equity"),
-        buying_power_usd=_decimal(row, "buying_power"),
-        regt_buying_power_usd=_decimal_or_none(row, "regt_buying_power"),
-        multiplier=_decimal(row, "multiplier"),
-        long_market_value_usd=_decimal(row, "long_market_value"),
-        short_market_value_usd=_decimal(row, "short_market_value"),
-        trading_blocked=_flag(row, "trading_blocked"),
-        account_blocked=_flag(row, "account_blocked"),
-        trade_suspended_by_user=_flag(row, "trade_suspended_by_user"),
+        account_number=text(row, "account_number"),
+        status=text(row, "status"),
+        cash_usd=decimal(row, "cash"),
+        equity_usd=decimal(row, "equity"),
+        last_equity_usd=decimal(row, "last_equity"),
+        buying_power_usd=decimal(row, "buying_power"),
+        regt_buying_power_usd=decimal_or_none(row, "regt_buying_power"),
+        multiplier=decimal(row, "multiplier"),
+        long_market_value_usd=decimal(row, "long_market_value"),
+        short_market_value_usd=decimal(row, "short_market_value"),
+        trading_blocked=flag(row, "trading_blocked"),
+        account_blocked=flag(row, "account_blocked"),
+        trade_suspended_by_user=flag(row, "trade_suspended_by_user"),
     )
 
 
@@ -121,14 +129,14 @@ def positions_of(raw: Any) -> tuple[PositionFacts, ...]:
     """
     return tuple(
         PositionFacts(
-            symbol=_text(row, "symbol"),
-            qty=_decimal(row, "qty"),
-            qty_available=_decimal(row, "qty_available"),
-            avg_entry_price_usd=_decimal(row, "avg_entry_price"),
-            current_price_usd=_decimal_or_none(row, "current_price"),
-            market_value_usd=_decimal_or_none(row, "market_value"),
+            symbol=text(row, "symbol"),
+            qty=decimal(row, "qty"),
+            qty_available=decimal(row, "qty_available"),
+            avg_entry_price_usd=decimal(row, "avg_entry_price"),
+            current_price_usd=decimal_or_none(row, "current_price"),
+            market_value_usd=decimal_or_none(row, "market_value"),
         )
-        for row in (_mapping(row, "position") for row in _rows(raw, "positions"))
+        for row in (mapping_of(row, "position") for row in rows_of(raw, "positions"))
     )
 
 
@@ -138,12 +146,12 @@ def clock_facts(raw: Any) -> ClockFacts:
     Raises:
         Untranslatable: A time or the flag is missing.
     """
-    row = _mapping(raw, "clock")
+    row = mapping_of(raw, "clock")
     return ClockFacts(
-        at=_first_time(row, "timestamp"),
-        is_open=_flag(row, "is_open"),
-        next_open=_first_time(row, "next_open"),
-        next_close=_first_time(row, "next_close"),
+        at=first_time(row, "timestamp"),
+        is_open=flag(row, "is_open"),
+        next_open=first_time(row, "next_open"),
+        next_close=first_time(row, "next_close"),
     )
 
 
@@ -153,12 +161,12 @@ def asset_facts(raw: Any) -> AssetFacts:
     Raises:
         Untranslatable: The symbol, the status or a flag is missing.
     """
-    row = _mapping(raw, "asset")
+    row = mapping_of(raw, "asset")
     return AssetFacts(
-        symbol=_text(row, "symbol"),
-        status=_text(row, "status"),
-        tradable=_flag(row, "tradable"),
-        fractionable=_flag(row, "fractionable"),
+        symbol=text(row, "symbol"),
+        status=text(row, "status"),
+        tradable=flag(row, "tradable"),
+        fractionable=flag(row, "fractionable"),
     )
 
 
@@ -169,7 +177,7 @@ def assets_of(raw: Any) -> tuple[AssetFacts, ...]:
         Untranslatable: No list.
     """
     found: list[AssetFacts] = []
-    for row in _rows(raw, "assets"):
+    for row in rows_of(raw, "assets"):
         try:
             found.append(asset_facts(row))
         except Untranslatable:
@@ -184,16 +192,16 @@ def quotes_of(raw: Any) -> tuple[QuoteFacts, ...]:
         Untranslatable: No object, or a price that is no number.
     """
     found: list[QuoteFacts] = []
-    for symbol, value in _mapping(raw, "snapshots").items():
+    for symbol, value in mapping_of(raw, "snapshots").items():
         if value is None:
             continue
-        row = _mapping(value, f"snapshot of {symbol}")
-        quote = _mapping(row.get("latestQuote") or {}, "latestQuote")
-        trade = _mapping(row.get("latestTrade") or {}, "latestTrade")
-        bid, ask, last = (_price_or_none(of, key) for of, key in ((quote, "bp"), (quote, "ap"), (trade, "p")))
+        row = mapping_of(value, f"snapshot of {symbol}")
+        quote = mapping_of(row.get("latestQuote") or {}, "latestQuote")
+        trade = mapping_of(row.get("latestTrade") or {}, "latestTrade")
+        bid, ask, last = (price_or_none(of, key) for of, key in ((quote, "bp"), (quote, "ap"), (trade, "p")))
         if bid is None and ask is None and last is None:
             continue
-        times = [at for at in (_time(quote, "t"), _time(trade, "t")) if at is not None]
+        times = [at for at in (time_or_none(quote, "t"), time_or_none(trade, "t")) if at is not None]
         found.append(
             QuoteFacts(symbol=symbol, bid_usd=bid, ask_usd=ask, last_usd=last, at=max(times) if times else None)
         )
@@ -222,63 +230,44 @@ class Unreadable:
 def streamed(frame: Any) -> Streamed | Unreadable | None:
     """Translate one frame of the stream; None for frames that are no trade update. Never raises."""
     if not isinstance(frame, Mapping):
-        return Unreadable(f"frame: expected an object, was {_short(frame)}")
+        return Unreadable(f"frame: expected an object, was {short(frame)}")
     if frame.get("stream") != "trade_updates":
         return None
     try:
-        return _streamed(_mapping(frame.get("data"), "data"))
+        return _streamed(mapping_of(frame.get("data"), "data"))
     except Untranslatable as error:
         return Unreadable(str(error))
 
 
 def _streamed(data: Mapping[str, Any]) -> Streamed:
     order = order_facts(data.get("order"))
-    event = _text(data, "event")
-    at = _time(data, "timestamp") or _time(data, "at") or order.as_of
-    execution_id = _word(data, "execution_id") or None
+    event = text(data, "event")
+    at = time_or_none(data, "timestamp") or time_or_none(data, "at") or order.as_of
+    execution_id = word(data, "execution_id") or None
     run_id = run_of_client_order_id(order.client_order_id)
     name = execution_id or f"{order.order_id}:{at.isoformat()}"
     message: OrderStreamed | StrangerStreamed
     if run_id is None:
         message = StrangerStreamed(event=event, order=order, at=at)
     else:
-        qty = _decimal_or_none(data, "qty")
+        qty = decimal_or_none(data, "qty")
         message = OrderStreamed(
             run_id=run_id,
             event=event,
             order=order,
             execution_id=execution_id,
-            qty=None if qty is None else _not_negative(qty, "qty"),
-            price_usd=_price_or_none(data, "price"),
+            qty=None if qty is None else not_negative(qty, "qty"),
+            price_usd=price_or_none(data, "price"),
             at=at,
         )
     return Streamed(message, f"stream:{name}:{event}")
-
-
-# Fields
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:60]
-
-
-def _mapping(value: Any, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise Untranslatable(f"{what}: expected an object, was {_short(value)}")
-    return value
-
-
-def _rows(value: Any, what: str) -> Sequence[Any]:
-    if not isinstance(value, list):
-        raise Untranslatable(f"{what}: expected a list, was {_short(value)}")
-    return value
 
 
 def _legs(row: Mapping[str, Any], *, depth: int = 0) -> Sequence[Any]:
     legs = row.get("legs")
     if legs is None:
         return ()
-    found = _rows(legs, "legs")
+    found = rows_of(legs, "legs")
     if depth >= _DEEPEST_LEG and found:
         raise Untranslatable("legs: expected none under a leg")
     if len(found) > _MOST_LEGS:
@@ -286,100 +275,10 @@ def _legs(row: Mapping[str, Any], *, depth: int = 0) -> Sequence[Any]:
     return found
 
 
-def _text(row: Mapping[str, Any], key: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value or len(value) > _LONGEST_TEXT:
-        raise Untranslatable(f"{key}: expected text, was {_short(value)}")
-    return value
-
-
-def _word(row: Mapping[str, Any], key: str) -> str:
-    """Read text that nobody decides by; empty where there is none."""
-    value = row.get(key)
-    return value[:_LONGEST_TEXT] if isinstance(value, str) else ""
-
-
-def _side(row: Mapping[str, Any]) -> Side:
-    side = _SIDES.get(_word(row, "side"))
-    if side is None:
-        raise Untranslatable(f"side: expected buy or sell, was {_short(row.get('side'))}")
-    return side
-
-
-def _flag(row: Mapping[str, Any], key: str) -> bool:
-    value = row.get(key)
-    if not isinstance(value, bool):
-        raise Untranslatable(f"{key}: expected true or false, was {_short(value)}")
-    return value
-
-
-def _decimal_or_none(row: Mapping[str, Any], key: str) -> Decimal | None:
-    value = row.get(key)
-    if value is None or value == "":
-        return None
-    number: Decimal | None = None
-    if isinstance(value, Decimal):
-        number = value
-    elif isinstance(value, (str, int)) and not isinstance(value, bool):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = None
-    if number is None or not number.is_finite() or abs(number.adjusted()) > _MOST_DIGITS:
-        raise Untranslatable(f"{key}: expected a decimal, was {_short(value)}")
-    return number
-
-
-def _decimal(row: Mapping[str, Any], key: str) -> Decimal:
-    number = _decimal_or_none(row, key)
-    if number is None:
-        raise Untranslatable(f"{key}: expected a decimal, was {_short(row.get(key))}")
-    return number
-
-
-def _not_negative(number: Decimal, key: str) -> Decimal:
-    if number < 0:
-        raise Untranslatable(f"{key}: expected >= 0, was {number}")
-    return number
-
-
-def _positive(row: Mapping[str, Any], key: str) -> Decimal | None:
-    number = _decimal_or_none(row, key)
-    if number is not None and number <= 0:
-        raise Untranslatable(f"{key}: expected > 0, was {number}")
-    return number
-
-
-def _price_or_none(row: Mapping[str, Any], key: str) -> Decimal | None:
-    """Read a price; zero means that there is none (Alpaca sends 0 for an empty side of the book)."""
-    number = _decimal_or_none(row, key)
-    return None if number is None or number <= 0 else number
-
-
 def _fill_price(row: Mapping[str, Any], filled_qty: Decimal) -> Decimal | None:
     if filled_qty <= 0:
         return None
-    price = _price_or_none(row, "filled_avg_price")
+    price = price_or_none(row, "filled_avg_price")
     if price is None:
         raise Untranslatable(f"filled_avg_price: expected > 0 with filled_qty {filled_qty}, was none")
     return price
-
-
-def _time(row: Mapping[str, Any], key: str) -> datetime | None:
-    """Read an aware time, cut to microseconds; None where it is missing, no such time, or Go's zero time."""
-    value = row.get(key)
-    if not isinstance(value, str):
-        return None
-    try:
-        at = datetime.fromisoformat(value)
-        return at.astimezone(UTC) if at.tzinfo is not None and at.year >= _FIRST_YEAR else None
-    except (ValueError, OverflowError):
-        return None
-
-
-def _first_time(row: Mapping[str, Any], *keys: str) -> datetime:
-    for key in keys:
-        at = _time(row, key)
-        if at is not None:
-            return at
-    raise Untranslatable(f"{' or '.join(keys)}: expected an aware time, was {_short(row.get(keys[0]))}")

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from departments.trading.alpaca.fields import Untranslatable
 from departments.trading.alpaca.http import UnreadableBody, read_json
 from departments.trading.alpaca.translate import (
     Streamed,
     Unreadable,
-    Untranslatable,
     account_facts,
     asset_facts,
     assets_of,
