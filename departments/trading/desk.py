@@ -40,7 +40,6 @@ from messages import broker as mail
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import Mailroom
 from messages.message import Message
-from messages.orders import SnapshotPurpose
 from messages.snapshots import HistoryPart
 from messages.values import Recipient, Side
 
@@ -148,8 +147,6 @@ class BrokerDesk:
                 self._reads.orders(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
-                if message.purpose is SnapshotPurpose.GATE:  # what waits now would lengthen the commit before the BUYs
-                    self._mailroom.commit_soon()
 
     def health(self) -> DeskHealth:
         """How the desk gets on with the broker."""

@@ -181,10 +181,6 @@ class SqlMailroom:
         """See `port.Mailroom.ensure_durable`."""
         self._writer.ensure_durable(seq)
 
-    def commit_soon(self) -> None:
-        """See `port.Mailroom.commit_soon`."""
-        self._writer.commit_soon()
-
     def flush(self) -> None:
         """See `port.Mailroom.flush`."""
         self._writer.flush()

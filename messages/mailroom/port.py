@@ -147,9 +147,6 @@ class Mailroom(Protocol):
     def ensure_durable(self, seq: int) -> None:
         """Block until everything recorded up to and including mail `seq` is committed."""
 
-    def commit_soon(self) -> None:
-        """Have what is recorded so far committed in the background: nobody waits now, somebody soon will."""
-
     def flush(self) -> None:
         """Block until everything recorded so far is committed."""
 

@@ -71,7 +71,6 @@ class Writer:
         self._untold: MailroomError | None = None
         self._tells: list[Callable[[BaseException], None]] = []
         self._closing = False
-        self._wanted = False
         self._stirred = threading.Condition(self.lock)
         self._lazy_commit_s = lazy_commit_ms / 1000
         self._thread = threading.Thread(target=self._commit_lazily, name="mailroom-writer", daemon=True)
@@ -118,12 +117,6 @@ class Writer:
         with self._telling(), self._database.lock:
             while seq > self.durable_seq:
                 self._commit()
-
-    def commit_soon(self) -> None:
-        """Have what is pending committed by the writer's thread, now: the caller has time, and will be in a hurry."""
-        with self.lock:
-            self._wanted = True
-            self._stirred.notify()
 
     def flush(self) -> None:
         """Return when everything recorded before the call is committed."""
@@ -240,12 +233,8 @@ class Writer:
         with self.lock:
             while not self._closing and self._failure is None:
                 if not self._pending:
-                    self._wanted = False
                     self._stirred.wait()
                     continue
-                if self._wanted:
-                    self._wanted = False
-                    return True
                 now_s = time.monotonic()
                 quiet_at_s = self._last_append_s + self._lazy_commit_s * QUIET_FRACTION
                 left_s = min(quiet_at_s, self._pending_since_s + self._lazy_commit_s * LONGEST_DELAYS) - now_s

@@ -252,9 +252,6 @@ class FakeMailroom(Mailroom):
                 )
         return tuple(imported)
 
-    def commit_soon(self) -> None:
-        """Nothing waits here."""
-
     def ensure_durable(self, seq: int) -> None:
         with self._lock:
             self._check()
