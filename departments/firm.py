@@ -166,6 +166,7 @@ class Firm:
             key_id=self._keys.key_id,
             secret_key=self._keys.secret_key,
             on_message=self._streamed,
+            hold=desk.wait_for_calm,
             note=partial(write_note, self._log.bind(department="trading")),
             on_failure=lambda error: self._give_up(f"the stream's reader died: {error}"),
         )

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from queue import SimpleQueue
 
 from departments.office.department import Note
 from departments.office.settings import Settings
@@ -105,6 +106,8 @@ class BrokerDesk:
             gate_quote_age=timedelta(seconds=settings.trading.gate_quote_age_s),
         )
         self._threads: list[threading.Thread] = []
+        self._told: SimpleQueue[Envelope | None] = SimpleQueue()
+        self._teller = threading.Thread(target=self._tell, name="broker-desk-teller", daemon=True)
         self._lock = threading.Lock()
         self._accepted: set[int] = set()
         self._failed = False
@@ -112,6 +115,7 @@ class BrokerDesk:
     def start(self) -> None:
         """Make the clients and start the threads. Slow libraries are imported here, before there are threads."""
         brokers = [self._make_broker() for _ in range(self._trading.workers)]
+        self._teller.start()
         if self._warm:
             self._reads.warm(self._warm_history)
         for number, broker in enumerate(brokers, start=1):
@@ -167,7 +171,14 @@ class BrokerDesk:
         deadline_s = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        self._told.put(None)
+        if self._teller.is_alive():
+            self._teller.join(max(0.0, deadline_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in (*self._threads, self._teller))
+
+    def wait_for_calm(self) -> None:
+        """As `Turns.wait_for_calm`, for whoever brings news that can wait."""
+        self._turns.wait_for_calm()
 
     # On the desk's threads
 
@@ -209,6 +220,7 @@ class BrokerDesk:
             self._send(envelope, call, broker, job, leaving)
         finally:
             leaving.over()
+            self._turns.left(job)
 
     def _send(
         self,
@@ -282,6 +294,18 @@ class BrokerDesk:
         self._note(Note("broker.tries_again", {"why": str(error), "tries": job.tries + 1}, "warning"))
         self._turns.again(job, 0.0 if isinstance(error, RateLimited) else delay_s)
 
+    def _tell(self) -> None:
+        """Tell what became of orders, once those behind them are on their way."""
+        ended_well = False
+        try:
+            while (answer := self._told.get()) is not None:
+                self._turns.wait_for_calm()
+                self._deliver(answer)
+            ended_well = True
+        finally:
+            if not ended_well:
+                self._die(sys.exc_info()[1])
+
     def _answer(self, envelope: Envelope, message: Message) -> None:
         """Record what became of a call, then tell."""
         recorded = self._mailroom.record(
@@ -291,7 +315,10 @@ class BrokerDesk:
             outgoing=[Outgoing(Recipient.TRADING, message)],
         )
         for answer in recorded:
-            self._deliver(answer)
+            if isinstance(envelope.message, mail.SubmitOrder):
+                self._told.put(answer)
+            else:
+                self._deliver(answer)
 
 
 _CALLS = (mail.SubmitOrder, mail.CancelOrder, mail.FetchOrder, mail.FetchOrders, mail.FetchSnapshot)

@@ -11,6 +11,8 @@ from departments.trading.pacing import Kind, Pacer
 
 AnswerT = TypeVar("AnswerT")
 _ORDERS = frozenset({Kind.SELL, Kind.BUY})
+RUSH_S = 0.1
+"""The longest that orders on their way hold everything else up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Job:
         tries: How often it went back into the queue.
         leaving: Orders only: how far this one is.
         before: Orders only: the one that was handed out just before; None for the first.
+        rushes: An order on its first way out.
     """
 
     kind: Kind
@@ -63,6 +66,7 @@ class Job:
     tries: int = field(compare=False, default=0)
     leaving: "Leaving | None" = field(compare=False, default=None)
     before: "Leaving | None" = field(compare=False, default=None)
+    rushes: bool = field(compare=False, default=False)
 
 
 class Turns:
@@ -82,6 +86,10 @@ class Turns:
         self._count = 0
         self._short_of_slots = 0
         self._last_leaving: Leaving | None = None
+        self._rushing = 0
+        self._rush_ends_s = 0.0
+        self._calm = threading.Event()
+        self._calm.set()
         self._closed = False
         self._failures = 0
         self._last_failure: str | None = None
@@ -90,7 +98,13 @@ class Turns:
         """Queue a job; nothing happens once closed."""
         with self._changed:
             self._count += 1
-            heapq.heappush(self._ready[market_data], Job(kind, self._count, work, market_data))
+            job = Job(kind, self._count, work, market_data, rushes=kind in _ORDERS)
+            if job.rushes:
+                if not self._rushing:
+                    self._rush_ends_s = self._monotonic() + RUSH_S
+                    self._calm.clear()
+                self._rushing += 1
+            heapq.heappush(self._ready[market_data], job)
             self._changed.notify()
 
     def again(self, job: Job, delay_s: float) -> None:
@@ -133,6 +147,23 @@ class Turns:
             raise
         self._over(job, broker, None)
         return answer
+
+    def left(self, job: Job) -> None:
+        """Note that an order is out, or will not be for a while."""
+        with self._changed:
+            if job.rushes:
+                job.rushes = False
+                self._rushing -= 1
+                if not self._rushing:
+                    self._calm.set()
+
+    def wait_for_calm(self) -> None:
+        """Let orders that are about to leave go first, for `RUSH_S` at most.
+
+        One interpreter serves all threads: what is told and answered meanwhile would be read at the orders' cost.
+        """
+        if not self._calm.is_set():
+            self._calm.wait(max(0.0, self._rush_ends_s - self._monotonic()))
 
     def one_more(self, job: Job) -> bool:
         """Wait for another slot for a job that goes on (a further page); False once closed."""

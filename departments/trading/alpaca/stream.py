@@ -96,6 +96,7 @@ class TradesStream:
         on_message: Takes what the stream tells, with an id for news that may come twice; called on the stream's thread.
         note: Where lines for the log go.
         on_failure: Told once if the thread dies of an error in `on_message` (a broken store): the firm must stop.
+        hold: Called before a frame is taken in; may keep it waiting a moment.
         jitter: Draws from [0, 1).
         first_back_off_s: Shortest wait before connecting again; tests shorten it.
     """
@@ -109,6 +110,7 @@ class TradesStream:
         on_message: Callable[[Message, str | None], None],
         note: Callable[[Note], None] = lambda _: None,
         on_failure: Callable[[BaseException], None] = lambda _: None,
+        hold: Callable[[], None] = lambda: None,
         jitter: Callable[[], float] = random.random,
         first_back_off_s: float = FIRST_BACK_OFF_S,
         ping_every_s: float = PING_EVERY_S,
@@ -122,6 +124,7 @@ class TradesStream:
         self._on_message = on_message
         self._note = note
         self._on_failure = on_failure
+        self._hold = hold
         self._jitter = jitter
         self._first_back_off_s = first_back_off_s
         self._ping_every_s = ping_every_s
@@ -227,7 +230,9 @@ class TradesStream:
             while not self._stopping.is_set():
                 self._tell_gap()
                 with suppress(TimeoutError):
-                    self._take(socket.recv(timeout=_TICK_S))
+                    data = socket.recv(timeout=_TICK_S)
+                    self._hold()
+                    self._take(data)
         except (ConnectionClosed, OSError) as error:
             if not self._stopping.is_set():
                 return _End(Ended.LOST, _one_line("connection lost", error), listened)
