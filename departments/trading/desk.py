@@ -171,10 +171,12 @@ class BrokerDesk:
         deadline_s = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        self._told.put(None)
+        if any(thread.is_alive() for thread in self._threads):
+            return False
+        self._told.put(None)  # what came back before is told before
         if self._teller.is_alive():
             self._teller.join(max(0.0, deadline_s - time.monotonic()))
-        return not any(thread.is_alive() for thread in (*self._threads, self._teller))
+        return not self._teller.is_alive()
 
     def wait_for_calm(self) -> None:
         """As `Turns.wait_for_calm`, for whoever brings news that can wait."""
@@ -315,7 +317,7 @@ class BrokerDesk:
             outgoing=[Outgoing(Recipient.TRADING, message)],
         )
         for answer in recorded:
-            if isinstance(envelope.message, mail.SubmitOrder):
+            if isinstance(envelope.message, mail.SubmitOrder) and not envelope.redelivered:
                 self._told.put(answer)
             else:
                 self._deliver(answer)

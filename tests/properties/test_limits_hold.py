@@ -19,11 +19,13 @@ from departments.office.settings import OnViolation, Settings
 from departments.operations.sizing import fit_buys
 from departments.rulebook import fitting, money, portfolio
 from departments.rulebook.limits import limits_of
+from departments.rulebook.standing import still_stand
 from messages.plans import Trade
 from messages.reviews import Decision, LegDecision, Money
 from messages.snapshots import Snapshot
 from messages.values import Funding, Side
 from tests.builders.portfolio import (
+    RUN,
     asset,
     at_recheck,
     at_submission,
@@ -327,6 +329,11 @@ def check(case: Case) -> None:
     again = review(at_recheck(sent, case.gate, case.money), limits, case.on_violation)
     assert not again.rejected
     assert all(leg.decision is Decision.KEEP for leg in again.legs), f"the recheck differs: {again}"
+
+    asked = {"snapshot": case.gate, "run_id": RUN, "money": case.money, "limits": limits}
+    whole = all(leg.decision is Decision.KEEP for leg in fitted.legs)
+    assert still_stand(tuple(buys), **asked) is whole, "what stands is what a fit lets pass whole"
+    assert still_stand(tuple(sent), **asked), "what was fitted stands on the same look"
 
 
 def check_fit(

@@ -243,7 +243,9 @@ def test_the_gate_waits_for_the_last_sell():
     driver = Driver.of(a_plan(sells=2, buys=1)).to_selling().fill("S01")
 
     assert isinstance(driver.phase, Selling)
-    assert driver.last_sent(RequestSnapshot).purpose is SnapshotPurpose.RECEIVED
+    assert not driver.phase.proving
+    (proof,) = [ask for ask in driver.all_sent(RequestSnapshot) if ask.purpose is SnapshotPurpose.GATE]
+    assert proof.once_terminal == ("S01", "S02")
 
 
 @pytest.mark.parametrize("status", [OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN])
@@ -251,7 +253,8 @@ def test_no_sell_counts_as_done_that_is_not(status):
     driver = Driver.of(a_plan(sells=1, buys=1)).to_selling().order("S01", status, 3)
 
     assert isinstance(driver.phase, Selling)
-    assert driver.last_sent(RequestSnapshot).purpose is SnapshotPurpose.RECEIVED
+    assert not driver.phase.proving
+    assert driver.last_sent(RequestSnapshot).once_terminal == ("S01",)
 
 
 def test_fills_that_only_the_stream_told_are_proved_first():
@@ -667,7 +670,7 @@ def test_a_second_gate_waits_for_word_of_a_buy_that_nobody_has_seen_yet():
         run_orders=orders_but(driver, "B01")
     )
     assert isinstance(driver.phase, Gate)
-    assert len(driver.all_sent(FitBuys)) == 1
+    assert [fit.ahead for fit in driver.all_sent(FitBuys)] == [True, False]
 
     driver.order("B01", OrderStatus.OPEN).timer(Deadline.CASH_POLL).look()
     assert [trade.leg for trade in driver.last_sent(FitBuys).trades] == ["B02"]

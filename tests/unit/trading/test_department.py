@@ -268,10 +268,10 @@ def test_a_whole_sell_phase():
     ends = (t.facts(S1, "filled", 100, at_s=5), t.facts(S2, "canceled", 30, at_s=6))
     desk.give(t.ask(2, t.SnapshotPurpose.GATE), t.brought(t.a_snapshot(run_orders=ends), 2, t.SnapshotPurpose.GATE))
 
-    kinds = t.kinds(desk.sent)
-    assert kinds[-3:] == ["OrderUpdated", "OrderUpdated", "SnapshotReady"]
-    assert [desk.last_update(one).evidence for one in (S1, S2)] == [Evidence.REST] * 2
-    assert desk.last_update(S2).filled_qty == 30
+    ready = desk.all_of(SnapshotReady)[-1]
+    assert t.kinds(desk.sent)[-1] == "SnapshotReady"
+    assert [update.evidence for update in ready.updates] == [Evidence.REST] * 2
+    assert ready.updates[1].filled_qty == 30
     assert len(desk.all_of(FetchSnapshot)) == 2
     assert desk.all_of(SnapshotReady)[-1].ask == 2
     assert desk.all_of(FetchOrder) == []

@@ -11,6 +11,7 @@ import pytest
 
 from departments.office.settings import TradingSettings
 from departments.trading import desk as desk_module
+from departments.trading import turns as turns_module
 from departments.trading.broker import (
     BrokerRefused,
     BrokerUnavailable,
@@ -546,6 +547,38 @@ def test_a_buy_that_is_not_answered_holds_the_next_up_only_for_a_moment():
         hung.set()
 
         assert {answer.leg for answer in answered} == set(legs[1:])
+        office.wait(len(legs))
+
+
+def test_what_is_told_waits_until_the_orders_behind_it_are_out(monkeypatch):
+    monkeypatch.setattr(turns_module, "RUSH_S", LIMIT_S)
+    with an_office(start=False, workers=1) as office:
+        answered_before = []
+        office.exchange.before = lambda _name, _about: answered_before.append(len(office.answers))
+        legs = a_list_of_orders(office, Side.BUY)
+        office.desk.start()
+        office.wait(len(legs))
+
+        assert answered_before == [0] * len(legs)
+        office.desk.wait_for_calm()  # nothing to wait for
+
+
+def test_orders_that_hang_hold_news_up_only_for_a_moment():
+    hung = threading.Event()
+
+    def hang_at_first(_name, about):
+        if about.leg == "B01":
+            assert hung.wait(LIMIT_S)
+
+    with an_office(start=False) as office:
+        office.exchange.before = hang_at_first
+        legs = a_list_of_orders(office, Side.BUY)
+        office.desk.start()
+        office.desk.wait_for_calm()
+        office.wait(len(legs) - 1)
+
+        assert not hung.is_set()
+        hung.set()
         office.wait(len(legs))
 
 

@@ -18,12 +18,13 @@ from departments.trading.broker import (
 from departments.trading.looks import (
     AssetCache,
     OrdersHorizon,
+    QuoteCache,
     joined,
     live_orders,
     live_orders_of_others,
     orders_of_run,
 )
-from messages.snapshots import TERMINAL_BROKER_STATUSES, AssetFacts, BrokerStatus, OrderFacts
+from messages.snapshots import TERMINAL_BROKER_STATUSES, AssetFacts, BrokerStatus, OrderFacts, QuoteFacts
 from messages.values import ClientOrderId, OrderId, RunId, Side
 
 T0 = datetime(2026, 10, 8, 14, 0, tzinfo=UTC)
@@ -244,3 +245,29 @@ def test_the_list_of_all_assets_is_worth_it_from_five_symbols_and_once_a_day():
     cache.learn_list([])
 
     assert not cache.wants_list(("A", "B", "C", "D", "E"))
+
+
+def a_quote(symbol):
+    return QuoteFacts(symbol=symbol, bid_usd=None, ask_usd=Decimal(20), last_usd=None, at=T0)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "symbols", "served"),
+    [(0, ("A", "B"), ["A"]), (1.9, ("A",), ["A"]), (1, ("B",), []), (2, ("A",), None), (1, ("A", "C"), None)],
+    ids=["just now", "a moment ago", "one that has no price", "too long ago", "one that was not asked for"],
+)
+def test_quotes_of_a_moment_ago_serve_again(age_s, symbols, served):
+    cache = QuoteCache()
+    cache.learn(T0, ("A", "B"), (a_quote("A"),))
+
+    found = cache.recent(T0 + timedelta(seconds=age_s), symbols, timedelta(seconds=2))
+
+    assert (found if found is None else [quote.symbol for quote in found]) == served
+
+
+def test_quotes_serve_nobody_before_they_were_read_nor_when_the_clock_went_back():
+    cache = QuoteCache()
+    assert cache.recent(T0, ("A",), timedelta(seconds=2)) is None
+
+    cache.learn(T0, ("A",), (a_quote("A"),))
+    assert cache.recent(T0 - timedelta(seconds=1), ("A",), timedelta(seconds=2)) is None

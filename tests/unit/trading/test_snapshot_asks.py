@@ -17,6 +17,7 @@ from messages.orders import (
 from tests.builders import trading as t
 
 S1 = t.an_intent("S01")
+S2 = t.an_intent("S02")
 
 
 def failure(number=1, why="http 503", retry_after_s=None):
@@ -55,15 +56,40 @@ def test_the_snapshot_comes_back_whole_and_once():
     assert ready.snapshot is snapshot
 
 
-def test_what_it_shows_of_orders_is_told_before_it():
+def test_what_it_shows_of_orders_comes_with_it():
     desk = t.Desk()
     desk.give(t.place(S1), t.streamed(t.facts(S1, "filled", 100), "fill"))
     desk.give(t.ask(2, SnapshotPurpose.GATE))
 
     sent = desk.give(t.brought(t.a_snapshot(run_orders=[t.facts(S1, "filled", 100)]), 2, SnapshotPurpose.GATE))
 
-    assert t.kinds(sent) == ["OrderUpdated", "SnapshotReady"]
-    assert desk.last_update(S1).evidence is Evidence.REST
+    (ready,) = desk.all_of(SnapshotReady)
+    assert t.kinds(sent) == ["SnapshotReady"]
+    assert [update.evidence for update in ready.updates] == [Evidence.REST]
+
+
+def test_a_look_asked_ahead_is_fetched_with_the_last_word_it_waits_for():
+    desk = t.Desk()
+    desk.give(t.ask(), t.brought(t.a_snapshot()), t.place(S1, S2))
+    ask = t.ask(2, SnapshotPurpose.GATE).model_copy(update={"once_terminal": ("S01", "S02")})
+
+    assert desk.give(ask) == []
+    assert "FetchSnapshot" not in t.kinds(desk.give(t.streamed(t.facts(S1, "filled", 100), "fill")))
+    assert "FetchSnapshot" not in t.kinds(desk.give(t.streamed(t.facts(S2, "partially_filled", 40), "partial_fill")))
+    told = desk.give(t.streamed(t.facts(S2, "canceled", 40, at_s=9), "canceled"))
+
+    assert t.kinds(told)[:2] == ["OrderUpdated", "FetchSnapshot"]
+    assert desk.all_of(FetchSnapshot)[-1].ask == 2
+    assert "FetchSnapshot" not in t.kinds(desk.give(t.streamed(t.facts(S2, "canceled", 40, at_s=9), "canceled")))
+
+
+def test_a_look_asked_ahead_when_all_is_over_is_fetched_at_once():
+    desk = t.Desk()
+    desk.give(t.place(S1), t.streamed(t.facts(S1, "filled", 100), "fill"))
+
+    sent = desk.give(t.ask(2, SnapshotPurpose.GATE).model_copy(update={"once_terminal": ("S01",)}))
+
+    assert "FetchSnapshot" in t.kinds(sent)
 
 
 def test_open_orders_are_looks_as_well():
