@@ -1,5 +1,6 @@
 """The past through the adapter: what it asks Alpaca for, and a local Alpaca whose state file tells of one."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
@@ -8,11 +9,13 @@ import pytest
 
 from departments.trading.broker import BrokerRefused, BrokerUnavailable, FillsQuery, KeysRefused, RateLimited
 from departments.trading.look_once import history_once
-from messages.snapshots import BAR_DAYS, HistoryPart
+from messages.snapshots import BAR_DAYS, HistoryPart, SnapshotPart
 from tests.contracts.test_broker_port import a_broker
 from tests.fakes.alpaca_json import a_bar, a_fill, a_portfolio_history, a_trading_day
 from tests.fakes.wire import Wire, send
 from tests.paper import PaperAlpaca
+from tests.unit.trading.test_desk import a_look, an_office
+from tests.unit.trading.test_desk_history import a_whole_look
 
 NOW = datetime(2025, 11, 10, 15, 9, 12, tzinfo=UTC)
 FIRST, LAST = date(2025, 11, 3), date(2025, 11, 7)
@@ -203,3 +206,43 @@ def test_an_account_that_was_never_funded_before_has_no_closes():
     found, _ = whole_history(a_state(equity_history=[{"day": "2025-11-10", "equity": "5"}]))
 
     assert found.equity is None
+
+
+# What a look costs
+
+
+class Door:
+    """Where the desk gets its clients from."""
+
+    def __init__(self, paper):
+        self.paper = paper
+
+    def client(self):
+        return a_broker(self.paper.url)
+
+
+def test_the_requests_of_a_look_with_a_history_first_of_the_day_and_later():
+    most = (HistoryPart.DAYS, HistoryPart.FILLS, HistoryPart.EQUITY)
+    state = a_state(prices={"SA": "100", "BA": "100"}, fills_history=[past_fill(0)])
+    with PaperAlpaca(state) as paper, an_office(exchange=Door(paper), warm=True) as office:
+        while not {"/v2/assets", "/v2/orders"} <= {one["path"] for one in paper.requests() if one["status"] == 200}:
+            office.ask(a_look(SnapshotPart.ACCOUNT))  # has a limit of its own
+
+        def cost(ask, *history):
+            before = len(paper.requests())
+            told = office.ask(a_whole_look(*history, ask=ask, after=NOW)).history
+            return Counter(one["path"] for one in paper.requests()[before:]), told
+
+        none, _ = cost(1)
+        first, _ = cost(2, *most)
+        later, _ = cost(3, *most)
+        order = paper.stranger(symbol="SA", side="buy", qty="1")
+        paper.wait_for_order(lambda found: found["id"] == order["id"] and found["status"] == "filled")
+        after_trading, past = cost(4, *most)
+
+    one_page, orders = {"/v2/account/activities/FILL": 1}, {"/v2/orders": 1}
+    assert none == Counter(["/v2/account", "/v2/clock", "/v2/orders", "/v2/positions", "/v2/stocks/snapshots"])
+    assert first - none == Counter({"/v2/calendar": 1, "/v2/account/portfolio/history": 1} | one_page | orders)
+    assert later - none == Counter(one_page)
+    assert after_trading - none == Counter(one_page | orders)
+    assert [one.order_type for one in past.fills] == ["market", "market"]
