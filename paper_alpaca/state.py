@@ -35,7 +35,7 @@ from paper_alpaca.strict_yaml import StateError
 
 __all__ = ["AccountState", "Holding", "State", "StateError", "load_state", "parse_state"]
 
-_LARGEST: Final = 1024 * 1024
+_LARGEST: Final = 4 * 1024 * 1024
 CASH_TO_BEGIN_WITH: Final = Decimal(100_000)
 
 

@@ -80,7 +80,9 @@ class PastNodes(Nodes):
         side, kind = self.text(given["side"]), self.text(given["type"]) if "type" in given else "market"
         if kind not in ORDER_TYPES:
             raise self.error(given["type"], repr(kind), "one of " + ", ".join(sorted(ORDER_TYPES)))
-        at = self.time(given["at"])
+        at, qty = self.time(given["at"]), self.figure(given["qty"])
+        if qty <= 0:
+            raise self.error(given["qty"], f"qty {qty}", "more than 0")
         submitted_at: datetime = self.time(given["submitted_at"]) if "submitted_at" in given else at
         if submitted_at > at:
             raise self.error(given["submitted_at"], "an order placed after its execution", "submitted_at up to at")
@@ -88,7 +90,7 @@ class PastNodes(Nodes):
             order=self.text(given["order"]) if "order" in given else f"#{number}",
             symbol=self.symbol(given["symbol"]),
             side=self._side(given["side"], side),
-            qty=self.price(given["qty"]),
+            qty=qty,
             price=self.price(given["price"]),
             at=at,
             order_type=kind,

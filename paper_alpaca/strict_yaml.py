@@ -5,13 +5,14 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
 from paper_alpaca.figures import parse_time
 
 _FIGURE: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?\Z")
+_QUICK: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a file that tells of a past is long
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9./]{0,11}\Z")
 
 
@@ -97,20 +98,28 @@ class Nodes:
             StateError: It is no plain YAML.
         """
         try:
-            self._refuse_extras(text)
-            loader = yaml.SafeLoader(text)
-            try:
-                return loader.get_single_node()
-            finally:
-                loader.dispose()
+            return self._compose(text, _QUICK)
+        except yaml.YAMLError:
+            pass  # the slow parser says better where
+        try:
+            return self._compose(text, yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             line = (error.problem_mark.line + 1) if error.problem_mark else 1
             raise StateError(f"{self._source}:{line}: {error.problem}, expected plain YAML") from error
         except yaml.YAMLError as error:
             raise StateError(f"{self._source}:1: unreadable, expected plain YAML") from error
 
-    def _refuse_extras(self, text: str) -> None:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    def _compose(self, text: str, parser: Any) -> yaml.Node | None:
+        self._refuse_extras(text, parser)
+        loader = parser(text)
+        try:
+            node: yaml.Node | None = loader.get_single_node()
+            return node
+        finally:
+            loader.dispose()
+
+    def _refuse_extras(self, text: str, parser: Any) -> None:
+        for event in yaml.parse(text, Loader=parser):
             anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
             if anchor is not None or tag is not None:
                 mark = event.start_mark

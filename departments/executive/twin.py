@@ -9,9 +9,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from departments.executive.twin_past import past_of_twin
+from departments.office.new_york import day_in_new_york
 from departments.rulebook.context import plain
 from messages.plans import Plan, Trade
-from messages.snapshots import ClockFacts, OrderFacts, PositionFacts, QuoteFacts, Snapshot
+from messages.snapshots import ClockFacts, History, OrderFacts, PositionFacts, QuoteFacts, Snapshot
 from messages.values import OrderType, Side
 
 LONGEST_SESSION = timedelta(hours=6, minutes=30)
@@ -42,7 +44,7 @@ class Twin:
     notes: tuple[str, ...]
 
 
-def twin_of(snapshot: Snapshot, plan: Plan, *, min_time_to_close_s: int) -> Twin:
+def twin_of(snapshot: Snapshot, plan: Plan, *, min_time_to_close_s: int, history: History | None = None) -> Twin:
     """Build the twin's beginning out of a whole look at the account.
 
     BUYs are priced at the ask and SELLs at the bid, so that the rehearsal pays the spread.
@@ -51,6 +53,7 @@ def twin_of(snapshot: Snapshot, plan: Plan, *, min_time_to_close_s: int) -> Twin
         snapshot: The account, with the plan's symbols.
         plan: What is to be rehearsed.
         min_time_to_close_s: As configured; a market that closes sooner is rehearsed as at its next opening.
+        history: What went before, where the rules look back.
 
     Raises:
         NoTwin: Something is missing that can't be made up.
@@ -69,8 +72,10 @@ def twin_of(snapshot: Snapshot, plan: Plan, *, min_time_to_close_s: int) -> Twin
         if price is not None:
             prices[trade.symbol] = price
     orders, order_notes = _resting(snapshot.open_orders)
+    past, past_notes = ({}, []) if history is None else past_of_twin(history, day_in_new_york(clock.at))
     return Twin(
-        state={
+        state=past
+        | {
             "cash": plain(account.cash_usd),
             "positions": [
                 {
@@ -99,7 +104,7 @@ def twin_of(snapshot: Snapshot, plan: Plan, *, min_time_to_close_s: int) -> Twin
             "account_blocked": account.account_blocked,
         },
         orders=orders,
-        notes=(*notes, *order_notes),
+        notes=(*notes, *order_notes, *past_notes),
     )
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,16 @@ import pytest
 from departments.trading.alpaca.endpoints import endpoints
 from departments.trading.alpaca.rest import AlpacaBroker
 from departments.trading.alpaca.stream import TradesStream
-from departments.trading.broker import Broker, BrokerRefused, Listing, OrdersQuery, OutcomeUnknown, next_page
+from departments.trading.broker import (
+    Broker,
+    BrokerRefused,
+    FillsQuery,
+    Listing,
+    OrdersQuery,
+    OutcomeUnknown,
+    next_fills,
+    next_page,
+)
 from messages.broker import CancelOutcome, OrderStreamed
 from messages.orders import OrderIntent
 from messages.snapshots import BrokerStatus, OrderFacts
@@ -90,13 +99,13 @@ def nobody() -> None:
     """Care not when it leaves."""
 
 
-def settled(broker: Broker, client_order_id) -> OrderFacts:
-    """Look until the order is filled; every look is a request."""
+def settled(broker: Broker, client_order_id, status=BrokerStatus.FILLED) -> OrderFacts:
+    """Look until the order is filled, or what else is expected of it; every look is a request."""
     for _ in range(150):
         order = broker.order_by_client_id(client_order_id)
-        if order is not None and order.status is BrokerStatus.FILLED:
+        if order is not None and order.status is status:
             return order
-    raise AssertionError(f"expected a fill, was {order}")
+    raise AssertionError(f"expected {status}, was {order}")
 
 
 def test_an_order_that_fills_is_seen_by_every_call(venue):
@@ -162,10 +171,8 @@ def test_a_live_order_is_listed_as_open_and_can_be_canceled_once(venue):
     assert [found.order_id for found in live] == [order.order_id]
     assert first.outcome is CancelOutcome.ACCEPTED
     assert second.outcome is CancelOutcome.NOT_CANCELABLE
+    settled(venue.broker, intent.client_order_id, BrokerStatus.CANCELED)  # the cancel is done a moment after its answer
     assert venue.broker.orders(OrdersQuery(listing=Listing.OPEN)).orders == ()
-    found = venue.broker.order_by_client_id(intent.client_order_id)
-    assert found is not None
-    assert found.status is BrokerStatus.CANCELED
 
 
 def test_what_is_not_there_is_missing(venue):
@@ -204,6 +211,48 @@ def test_positions_clock_assets_and_quotes_are_read(venue):
     assert {asset.symbol for asset in venue.broker.assets()} == {"CTVA", "DVN", "COMM"}
     assert quotes.keys() == {"CTVA", "COMM"}
     assert quotes["COMM"].last_usd == Decimal("16.992")
+
+
+def test_an_execution_is_told_with_its_order_and_after_is_exclusive(venue):
+    intent = an_intent("S01", "CTVA", Side.SELL, 190)
+    venue.broker.submit(intent, nobody)
+    order = settled(venue.broker, intent.client_order_id)
+    begun = venue.broker.clock().at - timedelta(hours=1)
+
+    page = venue.broker.fills(FillsQuery(after=begun))
+    none = venue.broker.fills(FillsQuery(after=page.fills[-1].at + timedelta(seconds=1)))
+    beyond = venue.broker.fills(FillsQuery(after=begun, page_token=page.fills[-1].activity_id))
+
+    assert (page.rows, sum(one.qty for one in page.fills)) == (len(page.fills), Decimal(190))
+    assert {(one.order_id, one.symbol, one.side) for one in page.fills} == {(order.order_id, "CTVA", Side.SELL)}
+    assert {one.order_type for one in page.fills} == {"unknown"}
+    assert next_fills(FillsQuery(after=begun), page) is None
+    assert none.fills == beyond.fills == ()
+
+
+def test_the_calendar_tells_trading_days_with_their_hours(venue):
+    days = venue.broker.trading_days(date(2026, 10, 2), date(2026, 10, 12))
+
+    assert [one.day.day for one in days] == [2, 5, 6, 7, 8, 9, 12]
+    assert (days[0].opens_at, days[0].closes_at) == (
+        datetime(2026, 10, 2, 13, 30, tzinfo=UTC),
+        datetime(2026, 10, 2, 20, tzinfo=UTC),
+    )
+
+
+def test_daily_closes_are_those_of_the_trading_days_asked_for(venue):
+    equity = venue.broker.account().equity_usd
+    today = venue.broker.clock().at.date()
+    first, last = today - timedelta(days=20), today - timedelta(days=5)
+
+    closes = venue.broker.equity_days(first, last)
+
+    assert [one.day for one in closes] == [one.day for one in venue.broker.trading_days(first, last)]
+    assert {one.equity_usd for one in closes} == {equity}
+
+
+def test_symbols_without_bars_are_absent(venue):
+    assert venue.broker.daily_bars(("NOPE",), date(2026, 10, 2), date(2026, 10, 12)) == ()
 
 
 def test_a_bracket_shows_its_legs_under_their_parent():

@@ -109,3 +109,64 @@ def a_frame(event: str = "fill", **changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {"stream": "trade_updates", "data": data}
+
+
+def a_trading_day(day: str, **changes: Any) -> dict[str, Any]:
+    """A day of the calendar."""
+    return {
+        "date": day,
+        "open": "09:30",
+        "close": "16:00",
+        "session_open": "0400",
+        "session_close": "2000",
+        "settlement_date": day,
+        **changes,
+    }
+
+
+def a_fill(**changes: Any) -> dict[str, Any]:
+    """A FILL activity."""
+    return {
+        "activity_type": "FILL",
+        "cum_qty": "10",
+        "id": "20261008111022097::7f7a0c9e-5d1a-4b0e-8b0f-0c6b0f6d3a11",
+        "leaves_qty": "0",
+        "order_id": "61e69015-8549-4bfd-b9c3-01e75843f47d",
+        "order_status": "filled",
+        "price": "78.19",
+        "qty": "6",
+        "side": "buy",
+        "symbol": "KO",
+        "transaction_time": "2026-10-08T15:10:22.097465Z",
+        "type": "fill",
+        **changes,
+    }
+
+
+def a_portfolio_history(timestamp: list[Any], equity: list[Any]) -> dict[str, Any]:
+    """A portfolio history by the day."""
+    return {
+        "timestamp": timestamp,
+        "equity": equity,
+        "profit_loss": [0] * len(equity),
+        "profit_loss_pct": [0] * len(equity),
+        "base_value": 0,
+        "base_value_asof": "2026-10-07",
+        "timeframe": "1D",
+        "cashflow": {},
+    }
+
+
+def a_bar(**changes: Any) -> dict[str, Any]:
+    """A daily bar."""
+    return {
+        "t": "2026-10-08T04:00:00Z",
+        "o": "79.5",
+        "h": "81",
+        "l": "79",
+        "c": "80.5",
+        "v": 12_000_000,
+        "n": 90_000,
+        "vw": "80.1",
+        **changes,
+    }

@@ -7,18 +7,22 @@
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from departments.office.new_york import day_in_new_york, from_new_york
 from departments.trading.broker import (
+    FILLS_PAGE_LIMIT,
     ORDERS_PAGE_LIMIT,
     Broker,
     BrokerError,
     BrokerRefused,
     CancelReply,
+    FillsPage,
+    FillsQuery,
     Listing,
     OrdersPage,
     OrdersQuery,
@@ -30,11 +34,15 @@ from messages.snapshots import (
     TERMINAL_BROKER_STATUSES,
     AccountFacts,
     AssetFacts,
+    BarFacts,
     BrokerStatus,
     ClockFacts,
+    EquityDay,
+    FillFacts,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
+    TradingDay,
 )
 from messages.values import ClientOrderId, OrderId, Side
 
@@ -54,6 +62,10 @@ class FakeExchange:
     """The account at the broker. Orders fill at once, at their price, unless `fills` is False.
 
     Attributes:
+        holidays: Weekdays on which the market stays closed.
+        equity: Daily closes; None: every trading day closed at what the account is worth now.
+        bars: Daily bars.
+        executions: What was executed, before and now.
         calls: Every call that arrived, in order: its name and what it was about.
         before: Run inside each call, outside the lock: a test blocks or looks on here.
     """
@@ -66,6 +78,11 @@ class FakeExchange:
     now: datetime = OPENED + timedelta(hours=1)
     inactive: frozenset[str] = frozenset()
     page_limit: int = ORDERS_PAGE_LIMIT
+    fills_page_limit: int = FILLS_PAGE_LIMIT
+    holidays: frozenset[date] = frozenset()
+    equity: dict[date, Decimal] | None = None
+    bars: list[BarFacts] = field(default_factory=list)
+    executions: list[FillFacts] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     orders: dict[ClientOrderId, OrderFacts] = field(default_factory=dict)
     before: Callable[[str, Any], None] = lambda _name, _about: None
@@ -125,6 +142,7 @@ class FakeExchange:
             self.shares[order.symbol] = self.shares.get(order.symbol, Decimal(0)) + sign * qty
             self.cash_usd -= sign * qty * price
             at = self.tick()
+            self.executions.append(an_execution(len(self.executions) + 1, order, qty, price, at))
             return self.change(
                 client_order_id,
                 status=BrokerStatus.FILLED,
@@ -140,6 +158,20 @@ class FakeExchange:
             order = self.orders[client_order_id].model_copy(update=update)
             self.orders[client_order_id] = order
             return order
+
+
+def an_execution(number: int, order: OrderFacts, qty: Decimal, price_usd: Decimal, at: datetime) -> FillFacts:
+    """An execution as the account's activities tell it."""
+    return FillFacts(
+        activity_id=f"{at:%Y%m%d%H%M%S%f}::{number:06}",
+        order_id=order.order_id,
+        symbol=order.symbol,
+        side=order.side,
+        qty=qty,
+        price_usd=price_usd,
+        at=at,
+        order_type="unknown",
+    )
 
 
 class FakeBroker(Broker):
@@ -187,6 +219,19 @@ class FakeBroker(Broker):
 
     def quotes(self, symbols: tuple[str, ...]) -> tuple[QuoteFacts, ...]:
         return self._call("quotes", symbols, lambda: self._quotes(symbols))
+
+    def trading_days(self, first: date, last: date) -> tuple[TradingDay, ...]:
+        return self._call("trading_days", (first, last), lambda: tuple(self._trading_days(first, last)))
+
+    def fills(self, query: FillsQuery) -> FillsPage:
+        return self._call("fills", query, lambda: self._fills(query))
+
+    def equity_days(self, first: date, last: date) -> tuple[EquityDay, ...]:
+        return self._call("equity_days", (first, last), lambda: tuple(self._equity_days(first, last)))
+
+    def daily_bars(self, symbols: tuple[str, ...], first: date, last: date) -> tuple[BarFacts, ...]:
+        found = [bar for bar in self.exchange.bars if bar.symbol in symbols and first <= bar.day <= last]
+        return self._call("daily_bars", symbols, lambda: tuple(sorted(found, key=lambda bar: (bar.symbol, bar.day))))
 
     def close(self) -> None:
         self.closed = True
@@ -242,6 +287,30 @@ class FakeBroker(Broker):
         ][: self.exchange.page_limit]
         is_full = len(listed) == self.exchange.page_limit
         return OrdersPage(tuple(listed), ORDERS_PAGE_LIMIT if is_full else len(listed))
+
+    def _trading_days(self, first: date, last: date) -> Iterator[TradingDay]:
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            if day.weekday() < 5 and day not in self.exchange.holidays:
+                opens_at, closes_at = (from_new_york(day, at) for at in (time(9, 30), time(16)))
+                yield TradingDay(day=day, opens_at=opens_at, closes_at=closes_at)
+
+    def _fills(self, query: FillsQuery) -> FillsPage:
+        after = None if query.after is None else query.after.replace(microsecond=0)
+        found = sorted(
+            (one for one in self.exchange.executions if after is None or one.at > after),
+            key=lambda one: one.activity_id,
+        )
+        listed = [one for one in found if query.page_token is None or one.activity_id > query.page_token]
+        page = tuple(listed[: self.exchange.fills_page_limit])
+        return FillsPage(page, FILLS_PAGE_LIMIT if len(page) == self.exchange.fills_page_limit else len(page))
+
+    def _equity_days(self, first: date, last: date) -> Iterator[EquityDay]:
+        now_usd, equity = self._account().equity_usd, self.exchange.equity
+        last = min(last, day_in_new_york(self.exchange.now))
+        for one in self._trading_days(first, last):
+            if equity is None or one.day in equity:
+                yield EquityDay(day=one.day, equity_usd=now_usd if equity is None else equity[one.day])
 
     def _account(self) -> AccountFacts:
         exchange = self.exchange

@@ -26,12 +26,13 @@ from messages.broker import (
 )
 from messages.envelope import Envelope, Outgoing
 from messages.message import Message
-from messages.snapshots import OrderFacts, Snapshot, SnapshotPart
+from messages.snapshots import History, OrderFacts, PositionFacts, Snapshot, SnapshotPart
 from messages.values import Recipient
 from tests.fakes.mailroom import FakeMailroom
 from tests.simulation.agenda import Agenda
 from tests.simulation.exchange import Declined, Exchange
 from tests.simulation.luck import Luck
+from tests.simulation.past import past_of
 
 SLACK = timedelta(seconds=5)
 TIMEOUT_S = 10.0
@@ -231,6 +232,7 @@ class Desk:
                 ask=call.ask,
                 purpose=call.purpose,
                 snapshot=Snapshot(begun_at=begun_at, **parts),
+                history=self._past(call, parts.get("positions") or ()),
             )
             if failed:
                 answer = FetchFailed(
@@ -257,6 +259,10 @@ class Desk:
                 return {"assets": exchange.assets(call.symbols)}
             case SnapshotPart.QUOTES:
                 return {"quotes": exchange.quotes(call.symbols)}
+
+    def _past(self, call: FetchSnapshot, positions: tuple[PositionFacts, ...]) -> History | None:
+        symbols = (*call.symbols, *(position.symbol for position in positions))
+        return past_of(self._exchange, call.history, symbols, self._agenda.now())
 
     def _listed(self, after: datetime) -> tuple[OrderFacts, ...]:
         return tuple(

@@ -15,6 +15,7 @@ from messages.snapshots import (
     AssetFacts,
     BrokerStatus,
     ClockFacts,
+    FillFacts,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
@@ -122,6 +123,8 @@ class Exchange:
         on_frame: Told of everything that happens to an order.
         declined: client_order_id -> how often a POST was declined.
         cheapest_usd: Lowest ask so far, by symbol.
+        fills: Every execution.
+        begun_with_usd: Equity at the beginning.
     """
 
     agenda: Agenda
@@ -141,6 +144,8 @@ class Exchange:
     declined: dict[str, int] = field(default_factory=dict)
     shown_cash_lag_usd: Decimal = ZERO
     cheapest_usd: dict[str, Decimal] = field(default_factory=dict)
+    fills: list[FillFacts] = field(default_factory=list)
+    begun_with_usd: Decimal = field(init=False)
     taken_back: bool = False
     _count: int = 0
 
@@ -148,6 +153,7 @@ class Exchange:
         self.next_open = self.clock_at() + FAR
         self.next_close = self.clock_at() + FAR
         self.cheapest_usd = {symbol: self.ask(symbol) for symbol in self.prices_usd}
+        self.begun_with_usd = self.equity().quantize(Decimal("0.01"))
 
     # -- the market ----------------------------------------------------------------------------------------------
 
@@ -457,6 +463,18 @@ class Exchange:
         if whole:
             order.filled_at = self.clock_at()
         execution = f"{order.order_id}-x{order.executions}"
+        self.fills.append(
+            FillFacts(
+                activity_id=execution,
+                order_id=order.order_id,
+                symbol=order.symbol,
+                side=order.side,
+                qty=qty,
+                price_usd=price,
+                at=self.clock_at(),
+                order_type="unknown",
+            )
+        )
         self._change(order, status, "fill" if whole else "partial_fill", execution=(execution, qty, price))
 
     def _lag(self, usd: Decimal) -> None:

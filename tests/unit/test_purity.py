@@ -19,7 +19,7 @@ TOUCHES = {"open", "print", "input"}
 
 PURE = {
     "compliance": "department review",
-    "executive": "ahead approval department dry_run execution phases proof run twin verification",
+    "executive": "ahead approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules standing",
@@ -33,8 +33,8 @@ SHELL = {
     "": "firm",
     "executive": "approval_file plan_file report",
     "office": (
-        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader strict_fields "
-        "strict_json strict_yaml supervisor timers"
+        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader "
+        "strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
     "trading": "desk histories look_once reads turns",

@@ -117,9 +117,11 @@ def bars_of(raw: Any) -> tuple[tuple[BarFacts, ...], str | None]:
         Untranslatable: No object, a bar without time, prices above zero or volume.
     """
     answer = mapping_of(raw, "bars")
+    by_symbol = answer.get("bars", "missing")
     found: list[BarFacts] = []
-    for symbol, rows in mapping_of(answer.get("bars") or {}, "bars").items():
-        found += [_bar(symbol, mapping_of(row, f"bar of {symbol}")) for row in rows_of(rows or [], symbol)]
+    for symbol, rows in mapping_of({} if by_symbol is None else by_symbol, "bars").items():
+        listed = rows_of([] if rows is None else rows, symbol)
+        found += [_bar(symbol, mapping_of(row, f"bar of {symbol}")) for row in listed]
     token = answer.get("next_page_token")
     if token is not None and (not isinstance(token, str) or not token):
         raise Untranslatable(f"next_page_token: expected text or null, was {short(token)}")

@@ -1,15 +1,15 @@
 """The twin begins as the account is; where it can't, it says so."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from departments.executive.twin import NoTwin, differences, twin_of
 from messages.plans import Plan
-from messages.snapshots import ClockFacts
-from messages.values import AccountName, PlanId, Side
+from messages.snapshots import BarFacts, ClockFacts, EquityFacts, FillFacts, History, TradingDay
+from messages.values import AccountName, OrderId, PlanId, Side
 from paper_alpaca.state import parse_state
 from tests.builders.portfolio import NOW, asset, buy, held, open_order, quote, sell, snapshot
 
@@ -143,3 +143,87 @@ def test_differences_name_cash_shares_and_what_is_free():
         "BBB: 1 shares, 1 free, in the twin not held",
         "CCC: not held, in the twin 1 shares, 1 free",
     )
+
+
+# What went before
+
+
+def a_history(**parts):
+    days = tuple(TradingDay(day=date(2025, 11, n), opens_at=NOW, closes_at=NOW) for n in (3, 4, 5, 6, 7, 10))
+    return History(read_at=NOW, **({"trading_days": days} | parts))
+
+
+def a_fill(order_type, *, order_id="A", symbol="AAA", qty=3):
+    return FillFacts(
+        activity_id=f"{order_id}{qty}",
+        order_id=OrderId(order_id),
+        symbol=symbol,
+        side=Side.SELL,
+        qty=Decimal(qty),
+        price_usd=Decimal("9.5"),
+        at=NOW - timedelta(days=4),
+        order_type=order_type,
+    )
+
+
+def past_of(history):
+    trades = [sell("S01", "AAA", 5, 10)]
+    seen = look(trades, positions=[held("AAA", 10, 12)])
+    twin = twin_of(seen, plan(*trades), min_time_to_close_s=300, history=history)
+    return twin, parse_state(json.dumps(twin.state), "twin")
+
+
+def test_the_twin_has_the_executions_of_the_account_with_their_kinds():
+    fills = (
+        a_fill("stop"),
+        a_fill("stop", qty=4),
+        a_fill("unknown", order_id="B"),
+        a_fill("market", symbol="AAPL251219C00150000"),
+    )
+
+    twin, state = past_of(a_history(fills=fills))
+
+    assert [(one.order, one.order_type, one.qty) for one in state.accounts[0].fills] == [
+        ("A", "stop", 3),
+        ("A", "stop", 4),
+        ("B", "market", 3),
+    ]
+    assert twin.notes == ("executions of other things than shares are not in the twin: 1",)
+
+
+def test_the_twin_has_the_highest_and_the_last_close_of_the_account():
+    equity = EquityFacts(
+        since=date(2024, 11, 10),
+        highest_close_usd=Decimal(120),
+        highest_close_day=date(2025, 8, 1),
+        last_close_usd=Decimal("99.5"),
+    )
+
+    _, state = past_of(a_history(equity=equity))
+    twin, without = past_of(a_history(equity=equity, trading_days=None))
+
+    assert [(one.day, one.equity) for one in state.accounts[0].closes] == [
+        (date(2025, 8, 1), 120),
+        (date(2025, 11, 7), Decimal("99.5")),
+    ]
+    assert without.accounts[0].closes == ()
+    assert twin.notes == ("the twin closed every day as it begins: the days of the closes were not read",)
+
+
+def test_the_twin_has_the_bars_of_the_account():
+    figures = {"open_usd": 10, "high_usd": 11, "low_usd": 9, "close_usd": "11.5", "volume": "12.5"}
+    bar = BarFacts(symbol="AAA", day=date(2025, 11, 7), **{key: Decimal(value) for key, value in figures.items()})
+
+    _, state = past_of(a_history(bars=(bar,)))
+
+    (told,) = state.bars["AAA"]
+    assert (told.day, told.open, told.low, told.high, told.close, told.volume) == (
+        date(2025, 11, 7), 10, 9, Decimal("11.5"), Decimal("11.5"), 12,
+    )  # fmt: skip
+
+
+def test_without_a_history_the_twin_has_no_past():
+    twin, state = past_of(None)
+
+    assert twin.state.keys().isdisjoint({"fills_history", "equity_history", "bars"})
+    assert (state.accounts[0].fills, state.accounts[0].closes, state.bars) == ((), (), {})

@@ -84,7 +84,9 @@ class Office:
 
 
 @contextmanager
-def an_office(*, exchange: FakeExchange | None = None, warm=False, start=True, **trading) -> Iterator[Office]:
+def an_office(
+    *, exchange: FakeExchange | None = None, warm=False, warm_history=(), start=True, **trading
+) -> Iterator[Office]:
     settings = some_settings(trading=TradingSettings(**trading))
     exchange = exchange or FakeExchange(
         prices={name: Decimal(100) for name in ("SA", "SB", "BA", "BB", "BC")},
@@ -101,6 +103,7 @@ def an_office(*, exchange: FakeExchange | None = None, warm=False, start=True, *
         settings=settings,
         on_failure=office.fail,
         warm=warm,
+        warm_history=warm_history,
     )
     office.write(SUBMISSION, Recipient.EXECUTIVE)
     if start:

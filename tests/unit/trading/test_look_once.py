@@ -7,10 +7,12 @@ import pytest
 
 from departments.trading import look_once as module
 from departments.trading.broker import ORDERS_PAGE_LIMIT, BrokerUnavailable, OrdersPage
-from departments.trading.look_once import look_once
-from messages.snapshots import BrokerStatus, ClockFacts
+from departments.trading.look_once import history_once, look_once
+from messages.snapshots import HISTORY_DAYS, BrokerStatus, ClockFacts, HistoryPart
 from messages.values import Side
 from tests.builders.portfolio import NOW, account, asset, held, open_order, quote
+from tests.fakes.broker import FakeExchange
+from tests.unit.trading.test_histories import bars_upto
 
 
 class Reader:
@@ -118,3 +120,51 @@ def test_pages_without_end_are_given_up(monkeypatch):
 
     with pytest.raises(BrokerUnavailable, match="at most 2 pages"):
         look(Reader(pages))
+
+
+# What went before
+
+
+def past(exchange, *parts, **more):
+    return history_once(exchange.client(), parts, ("SA", "NONE"), lambda: NOW, **more)
+
+
+def names(exchange):
+    return [name for name, _ in exchange.calls]
+
+
+def test_a_history_has_the_parts_that_were_asked_for():
+    exchange = FakeExchange(prices={"SA": Decimal(5)}, bars=bars_upto("SA", 2))
+
+    seen = past(exchange, HistoryPart.BARS, HistoryPart.FILLS)
+
+    assert names(exchange) == ["clock", "trading_days", "fills", "daily_bars"]
+    assert (seen.trading_days, seen.fills, seen.equity, len(seen.bars)) == (None, (), None, 2)
+    assert seen.read_at == NOW
+
+
+def test_a_clock_that_was_just_read_is_not_read_again():
+    exchange = FakeExchange(prices={"SA": Decimal(5)})
+    clock = exchange.client().clock()
+    exchange.calls.clear()
+
+    seen = past(exchange, HistoryPart.DAYS, clock=clock)
+
+    assert names(exchange) == ["trading_days"]
+    assert len(seen.trading_days) == HISTORY_DAYS
+
+
+def test_no_part_of_a_history_is_none_and_no_request():
+    exchange = FakeExchange()
+
+    assert past(exchange) is None
+    assert exchange.calls == []
+
+
+@pytest.mark.parametrize("call", ["clock", "trading_days", "fills", "equity_days", "daily_bars"])
+def test_a_part_that_fails_fails_the_history(call):
+    exchange = FakeExchange(prices={"SA": Decimal(5)})
+    exchange.plan(call, BrokerUnavailable(f"{call}: http 500"))
+
+    with pytest.raises(BrokerUnavailable, match=call):
+        past(exchange, *HistoryPart)
