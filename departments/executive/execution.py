@@ -409,7 +409,7 @@ class _Machine:
                     snapshot=event.snapshot,
                     funding=run.funding,
                     history=run.history,
-                    today=run.today(self.now),
+                    today=run.counts(self.now),
                 )
                 outgoing = (Outgoing(Recipient.COMPLIANCE, review), self.silence(run))
                 return Step(Reviewing(run=run, review=run.counter, snapshot=event.snapshot), outgoing)
@@ -719,7 +719,7 @@ class _Machine:
             snapshot=snapshot,
             money=money,
             history=run.history,
-            today=run.today(self.now),
+            today=run.counts(self.now),
         )
         outgoing = (
             Outgoing(Recipient.EXECUTIVE, opened),
@@ -755,7 +755,7 @@ class _Machine:
                     funding=run.funding,
                     money=phase.money,
                     history=run.history,
-                    today=run.today(self.now),
+                    today=run.counts(self.now),
                 )
                 return Step(
                     Rechecking(run=run, review=run.counter, snapshot=phase.snapshot, money=phase.money),

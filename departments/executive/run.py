@@ -196,7 +196,7 @@ class Run:
     tally: DayTally | None = None
     sent_on: tuple[OrdersSent, ...] = ()
 
-    def today(self, now: datetime) -> Today | None:
+    def counts(self, now: datetime) -> Today | None:
         """What the rules are told of the day.
 
         One run is active at a time: on a later day than that on which it began, no other has done anything.
