@@ -87,6 +87,7 @@ from messages.control import (
 )
 from messages.envelope import Outgoing
 from messages.message import Message, RunMessage
+from messages.new_york import day_in_new_york
 from messages.orders import (
     CancelOrders,
     FillBusted,
@@ -105,7 +106,6 @@ from messages.orders import (
     SnapshotUnavailable,
     StrangerSeen,
 )
-from messages.plans import Trade
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
 from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
@@ -241,7 +241,7 @@ class _Machine:
                 return ready
         match phase:
             case Queued():
-                return self.enter_received(phase.run) if isinstance(event, BeginRun) else Step(phase)
+                return self.begin(phase, event) if isinstance(event, BeginRun) else Step(phase)
             case Received():
                 return self.in_received(phase, event)
             case Reviewing():
@@ -394,6 +394,10 @@ class _Machine:
 
     # -- Received, Reviewing, AwaitingOpen ------------------------------------------------------------------------
 
+    def begin(self, phase: Queued, event: BeginRun) -> Step:
+        """It is the run's turn."""
+        return self.enter_received(replace(phase.run, tally=event.tally))
+
     def enter_received(self, run: Run) -> Step:
         """Ask for a whole look at the account."""
         notes: tuple[Note, ...] = ()
@@ -421,6 +425,7 @@ class _Machine:
                     snapshot=event.snapshot,
                     funding=run.funding,
                     history=run.history,
+                    today=run.counts(self.now),
                 )
                 outgoing = (Outgoing(Recipient.COMPLIANCE, review), self.silence(run))
                 return Step(Reviewing(run=run, review=run.counter, snapshot=event.snapshot), outgoing)
@@ -523,6 +528,7 @@ class _Machine:
             snapshot=snapshot,
             money=money,
             history=run.history,
+            today=run.counts(self.now),
             ahead=True,
         )
         return replace(run, counter=ahead.fit, ahead=ahead), (Outgoing(Recipient.OPERATIONS, fit),)
@@ -554,6 +560,7 @@ class _Machine:
             funding=run.funding,
             money=ahead.money,
             history=run.history,
+            today=run.counts(self.now),
             ahead=True,
         )
         run = replace(run, counter=run.counter + 1, ahead=ahead)
@@ -706,7 +713,7 @@ class _Machine:
             return self.watch_buys(run)
         run = replace(run, tick=run.tick + 1)
         wait = self.timer(run, Deadline.CASH_WAIT, self.settings.executive.cash_wait_s)
-        if snapshot is not None:
+        if snapshot is not None and not self.is_of_another_day(run):
             judged = self.judge_gate(Gate(run=run, ask=None), snapshot)
             return replace(judged, outgoing=(*judged.outgoing, wait)) if isinstance(judged.phase, Gate) else judged
         run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.GATE, WHOLE_LOOK, new_tick=False)
@@ -794,9 +801,6 @@ class _Machine:
         fields = {"proceeds": str(money.proceeds_usd), "cash_at_gate": str(money.cash_now_usd)}
         note = Note("gate.opened", fields)
         buys = as_sent(leg for leg in run.buys if leg.sendable)
-        if ahead is not None and all_filled and self.stand_ready(ahead, buys, run, snapshot, money):
-            step = self.send_buys(replace(run, send_order=ahead.order))
-            return Step(step.phase, (Outgoing(Recipient.EXECUTIVE, opened), *step.outgoing), (note, *step.notes))
         run = replace(run, counter=run.counter + 1)
         fit = FitBuys(
             run_id=run.run_id,
@@ -805,7 +809,11 @@ class _Machine:
             snapshot=snapshot,
             money=money,
             history=run.history,
+            today=run.counts(self.now),
         )
+        if ahead is not None and all_filled and self.stand_ready(ahead, fit):
+            step = self.send_buys(replace(run, send_order=ahead.order))
+            return Step(step.phase, (Outgoing(Recipient.EXECUTIVE, opened), *step.outgoing), (note, *step.notes))
         outgoing = (
             Outgoing(Recipient.EXECUTIVE, opened),
             Outgoing(Recipient.OPERATIONS, fit),
@@ -813,13 +821,10 @@ class _Machine:
         )
         return Step(Fitting(run=run, fit=run.counter, snapshot=snapshot, money=money), outgoing, (note,))
 
-    def stand_ready(self, ahead: Ahead, buys: tuple[Trade, ...], run: Run, snapshot: Snapshot, money: Money) -> bool:
+    def stand_ready(self, ahead: Ahead, fit: FitBuys) -> bool:
         """Whether the BUYs are those that both departments let pass whole, and pass whole on the gate's own look."""
-        return (
-            ahead.stands
-            and {trade.leg for trade in buys} == set(ahead.order)
-            and still_stand(buys, snapshot=snapshot, run_id=run.run_id, money=money, limits=limits_of(self.settings))
-        )
+        same = {trade.leg for trade in fit.trades} == set(ahead.order)
+        return ahead.stands and same and still_stand(fit, limits_of(self.settings))
 
     def in_fitting(self, phase: Fitting, event: RunMessage) -> Step:
         match event:
@@ -845,6 +850,7 @@ class _Machine:
                     funding=run.funding,
                     money=phase.money,
                     history=run.history,
+                    today=run.counts(self.now),
                 )
                 return Step(
                     Rechecking(run=run, review=run.counter, snapshot=phase.snapshot, money=phase.money),
@@ -1051,7 +1057,9 @@ class _Machine:
         once_terminal: tuple[LegId, ...] = (),
         new_tick: bool = True,
     ) -> tuple[Run, int, tuple[Outgoing, ...]]:
-        """Ask Trading for a look, and set the bound on its silence."""
+        """Ask Trading for a look, and set the bound on its silence; at the gate, anew for a history of another day."""
+        if purpose is SnapshotPurpose.GATE and self.is_of_another_day(run):
+            history = history_needed(limits_of(self.settings))
         run = replace(run, counter=run.counter + 1, tick=run.tick + (1 if new_tick else 0))
         ask = RequestSnapshot(
             run_id=run.run_id,
@@ -1066,6 +1074,10 @@ class _Machine:
             (Outgoing(Recipient.TRADING, ask), self.silence(run)) if new_tick else (Outgoing(Recipient.TRADING, ask),)
         )
         return run, run.counter, outgoing
+
+    def is_of_another_day(self, run: Run) -> bool:
+        """Whether the history was read on another trading day, New York's: a gate must not be judged by it."""
+        return run.history is not None and day_in_new_york(run.history.read_at) != day_in_new_york(self.now)
 
     def timer(self, run: Run, deadline: Deadline, delay_s: int, leg: LegId | None = None) -> Outgoing:
         """Mail to ourselves, due after `delay_s` seconds; it means nothing once the tick has moved on."""
@@ -1084,7 +1096,9 @@ def _is_proof(phase: Phase, look: SnapshotReady) -> bool:
 
 
 def _with_news(run: Run, event: Message) -> Run:
-    """The legs after an event that tells of an order; any phase takes it in."""
+    """The run after an event that tells of an order, or brings a history; any phase takes it in."""
+    if isinstance(event, SnapshotReady) and event.history is not None:
+        return replace(run, history=event.history)
     return run.updated(event) if isinstance(event, OrderUpdated) else run
 
 

@@ -25,7 +25,6 @@ from messages.reviews import Decision, LegDecision, Money
 from messages.snapshots import Snapshot
 from messages.values import Funding, Side
 from tests.builders.portfolio import (
-    RUN,
     asset,
     at_recheck,
     at_submission,
@@ -330,10 +329,11 @@ def check(case: Case) -> None:
     assert not again.rejected
     assert all(leg.decision is Decision.KEEP for leg in again.legs), f"the recheck differs: {again}"
 
-    asked = {"snapshot": case.gate, "run_id": RUN, "money": case.money, "limits": limits}
     whole = all(leg.decision is Decision.KEEP for leg in fitted.legs)
-    assert still_stand(tuple(buys), **asked) is whole, "what stands is what a fit lets pass whole"
-    assert still_stand(tuple(sent), **asked), "what was fitted stands on the same look"
+    assert still_stand(to_fit(buys, case.gate, case.money), limits) is whole, (
+        "what stands is what a fit lets pass whole"
+    )
+    assert still_stand(to_fit(sent, case.gate, case.money), limits), "what was fitted stands on the same look"
 
 
 def check_fit(
@@ -545,9 +545,7 @@ def risk_of_each_leg_alone(monkeypatch):
     monkeypatch.setattr(
         portfolio.Book,
         "with_buy",
-        lambda book, symbol, *, reserved_usd, risk_usd: real(
-            book, symbol, reserved_usd=reserved_usd, risk_usd=risk_usd * 0
-        ),
+        lambda book, symbol, *, risk_usd, **more: real(book, symbol, risk_usd=risk_usd * 0, **more),
     )
 
 

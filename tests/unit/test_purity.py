@@ -22,7 +22,9 @@ PURE = {
     "executive": "ahead approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
-    "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules standing",
+    "rulebook": (
+        "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
+    ),
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
         "sheet snapshot_asks state strangers unknowns views watch"

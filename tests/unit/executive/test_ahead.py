@@ -7,6 +7,7 @@ import pytest
 from departments.executive import execution
 from departments.executive.ahead import forecast
 from departments.executive.phases import Buying, Fitting, Gate, Selling
+from messages.control import DayTally
 from messages.orders import GateOpened, OrderStatus, PlaceOrders, SnapshotReady
 from messages.proposals import FitBuys
 from messages.reviews import ReviewPlan, Stage
@@ -16,6 +17,7 @@ from tests.builders.plans import NOW, a_plan
 from tests.unit.executive.machine import CASH, Driver, a_snapshot, an_update
 
 PLAN = a_plan(sells=2, buys=2)
+TALLY = DayTally(day=NOW.date(), plans=0, orders=0)
 
 
 def market(run, *, ask="100"):
@@ -32,7 +34,7 @@ def market(run, *, ask="100"):
 
 
 def selling(plan=PLAN, **run) -> Driver:
-    driver = Driver.of(plan, **run).begin()
+    driver = Driver.of(plan, **run).begin(TALLY)
     return driver.look(**market(driver.run)).review()
 
 
@@ -99,7 +101,7 @@ def test_a_forecast_that_came_true_for_less_money_goes_the_long_way():
     """$100 and two fills of ten shares pay for BUYs that reserve $2,060 at $100 a share, not at $95."""
 
     def opened(price: int) -> Driver:
-        driver = Driver.of(PLAN).begin()
+        driver = Driver.of(PLAN).begin(TALLY)
         driver.look(**market(driver.run), cash=Decimal(100)).review().fit().review()
         for leg in driver.run.sells:
             driver.order(leg.leg, OrderStatus.FILLED, filled_avg_price_usd=Decimal(price))
@@ -166,7 +168,7 @@ def test_news_of_the_sells_that_comes_with_the_look_counts():
 
 def test_a_gate_that_does_not_look_again_is_seen(monkeypatch):
     """The planted fault: what stood ready is taken for granted."""
-    monkeypatch.setattr(execution, "still_stand", lambda *_args, **_facts: True)
+    monkeypatch.setattr(execution, "still_stand", lambda _fit, _limits: True)
     driver = made_ready()
     gate(driver, **market(driver.run, ask="111"))
 
