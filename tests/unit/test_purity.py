@@ -21,7 +21,7 @@ PURE = {
     "compliance": "department review",
     "executive": "approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
-    "operations": "department deployment plan_text proposal reasons sizing targets",
+    "operations": "department deployment plan_text proposal reasons sizing targets volatility",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
