@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts.account_look import look, verdict_on
 from scripts.failure import Code, Failure
 from scripts.surroundings import now
 
@@ -41,7 +42,7 @@ def run(given: Namespace) -> int:
     account = _account(settings, base)
     at = now()
     symbols = [trade.symbol for trade in base.trades] if base else []
-    live = _look(settings, [*symbols, *(one.symbol for one in candidates.items)])
+    live = look("firm propose", settings, [*symbols, *(one.symbol for one in candidates.items)])
     ask = _ask(given, settings, candidates, base, account, live)
     from departments.operations.proposal import propose
 
@@ -100,38 +101,6 @@ def _account(settings: "Settings", base: "Plan | None") -> "AccountName":
     return base.account if base is not None else the_account(settings.firm)
 
 
-def _look(settings: "Settings", symbols: list[str]) -> "Snapshot":
-    """One look at the account, reads only.
-
-    Raises:
-        Failure: It could not be had.
-    """
-    from departments.trading.alpaca.endpoints import endpoints
-    from departments.trading.alpaca.rest import AlpacaBroker
-    from departments.trading.broker import BrokerError
-    from departments.trading.look_once import look_once
-    from scripts.surroundings import alpaca_keys
-
-    try:
-        alpaca = endpoints(os.environ)
-    except ValueError as error:
-        raise Failure(Code.BAD_INPUT, f"firm propose: {error}") from None
-    key_id, secret_key = alpaca_keys("firm propose")
-    broker = AlpacaBroker(
-        endpoints=alpaca,
-        key_id=key_id,
-        secret_key=secret_key,
-        connect_timeout_s=settings.trading.connect_timeout_s,
-        read_timeout_s=settings.trading.read_timeout_s,
-    )
-    try:
-        return look_once(broker, symbols=symbols, now=now)
-    except BrokerError as error:
-        raise Failure(Code.UNREACHABLE, f"firm propose: {alpaca.rest_url}: {error}") from None
-    finally:
-        broker.close()
-
-
 def _ask(
     given: Namespace,
     settings: "Settings",
@@ -183,29 +152,15 @@ def _prove(path: Path, text: str, ask: "Ask", proposal: "Proposal", settings: "S
     Raises:
         Failure: One of the two doesn't hold; nothing is written then.
     """
-    from departments.compliance.review import review
     from departments.executive.plan_file import read_plan
     from departments.office.bad_input import BadInput
-    from departments.rulebook.limits import limits_of
-    from messages.reviews import Decision, ReviewPlan, Stage
-    from messages.values import run_id_for
+    from messages.reviews import Decision
 
     try:
         plan, _ = read_plan(text.encode(), name=str(path), accounts=settings.firm.accounts)
     except BadInput as error:
         raise Failure(Code.BAD_INPUT, f"firm propose: the plan can't be written: {error}") from None
-    verdict = review(
-        ReviewPlan(
-            run_id=run_id_for(plan.account, plan.plan_sha256),
-            review=1,
-            stage=Stage.SUBMISSION,
-            trades=plan.trades,
-            snapshot=ask.snapshot,
-            funding=ask.funding,
-        ),
-        limits_of(settings),
-        settings.executive.on_violation,
-    )
+    verdict = verdict_on(plan, ask.snapshot, settings)
     unchanged = not verdict.rejected and all(leg.decision is Decision.KEEP for leg in verdict.legs)
     if _plain(plan.trades) != _plain(proposal.trades) or not unchanged:
         raise Failure(
