@@ -2,25 +2,34 @@
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.failure import Code, Failure
 from scripts.surroundings import alpaca_keys, now
 
 if TYPE_CHECKING:
     from departments.office.settings import Settings
+    from departments.trading.broker import Reader
     from messages.plans import Plan
     from messages.reviews import PlanReviewed
-    from messages.snapshots import Snapshot
+    from messages.snapshots import History, Snapshot
 
 
-def look(command: str, settings: "Settings", symbols: Iterable[str]) -> "Snapshot":
+class Seen(NamedTuple):
+    """The account as it is, and what went before as far as a rule or the asker needs it."""
+
+    snapshot: "Snapshot"
+    history: "History | None"
+
+
+def look(command: str, settings: "Settings", symbols: Iterable[str], *, bars_of: Iterable[str] = ()) -> Seen:
     """Look at the account once; sends nothing.
 
     Args:
         command: Who asks, for the failure's line.
-        settings: For the waits.
+        settings: For the waits, and the rules that look back.
         symbols: Whose assets and quotes are wanted.
+        bars_of: Whose daily bars are wanted whatever the rules need.
 
     Raises:
         Failure: It could not be had.
@@ -28,7 +37,6 @@ def look(command: str, settings: "Settings", symbols: Iterable[str]) -> "Snapsho
     from departments.trading.alpaca.endpoints import endpoints
     from departments.trading.alpaca.rest import AlpacaBroker
     from departments.trading.broker import BrokerError
-    from departments.trading.look_once import look_once
 
     try:
         alpaca = endpoints(os.environ)
@@ -43,14 +51,31 @@ def look(command: str, settings: "Settings", symbols: Iterable[str]) -> "Snapsho
         read_timeout_s=settings.trading.read_timeout_s,
     )
     try:
-        return look_once(broker, symbols=symbols, now=now)
+        return _look(broker, settings, tuple(symbols), tuple(bars_of))
     except BrokerError as error:
         raise Failure(Code.UNREACHABLE, f"{command}: {alpaca.rest_url}: {error}") from None
     finally:
         broker.close()
 
 
-def verdict_on(plan: "Plan", live: "Snapshot", settings: "Settings") -> "PlanReviewed":
+def _look(reader: "Reader", settings: "Settings", symbols: tuple[str, ...], bars_of: tuple[str, ...]) -> Seen:
+    from departments.rulebook.limits import limits_of
+    from departments.rulebook.needs import history_needed
+    from departments.trading.look_once import history_once, look_once
+    from messages.snapshots import HistoryPart
+
+    snapshot = look_once(reader, symbols=symbols, now=now)
+    parts = set(history_needed(limits_of(settings)))
+    if HistoryPart.BARS in parts:
+        bars_of = (*symbols, *(position.symbol for position in snapshot.positions or ()))
+    known = {asset.symbol for asset in snapshot.assets or ()} | {one.symbol for one in snapshot.positions or ()}
+    wanted = [symbol for symbol in bars_of if symbol in known]
+    if wanted:
+        parts.add(HistoryPart.BARS)
+    return Seen(snapshot, history_once(reader, parts, wanted, now, clock=snapshot.clock))
+
+
+def verdict_on(plan: "Plan", live: Seen, settings: "Settings") -> "PlanReviewed":
     """Compliance's own review of a plan before anything is sent, on this look."""
     from departments.compliance.review import review
     from departments.rulebook.limits import limits_of
@@ -62,7 +87,8 @@ def verdict_on(plan: "Plan", live: "Snapshot", settings: "Settings") -> "PlanRev
         review=1,
         stage=Stage.SUBMISSION,
         trades=plan.trades,
-        snapshot=live,
+        snapshot=live.snapshot,
         funding=plan.funding or settings.executive.funding,
+        history=live.history,
     )
     return review(ask, limits_of(settings), settings.executive.on_violation)

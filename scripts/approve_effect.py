@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from messages.plans import Plan
     from messages.reviews import PlanReviewed
     from messages.snapshots import Snapshot
+    from scripts.account_look import Seen
 
 LOOK_WITHIN_S = 5.0
 
@@ -35,18 +36,18 @@ def show_effect(plan: "Plan", settings: "Settings") -> bool:
         screen.print(f"effect not shown: {words(why)}", style="bold yellow")
         return False
     verdict = verdict_on(plan, live, settings)
-    _print_effect(plan, live, verdict, settings)
+    _print_effect(plan, live.snapshot, verdict, settings)
     return verdict.rejected
 
 
-def seen(plan: "Plan", settings: "Settings") -> "Snapshot":
+def seen(plan: "Plan", settings: "Settings") -> "Seen":
     """The account as it is now.
 
     Raises:
         NotSeen: It can't be had in time, or is another account than the plan's.
     """
 
-    def ask() -> "Snapshot":
+    def ask() -> "Seen":
         return look("firm approve", settings, [trade.symbol for trade in plan.trades])
 
     try:
@@ -56,15 +57,15 @@ def seen(plan: "Plan", settings: "Settings") -> "Snapshot":
     except TimeoutError:
         raise NotSeen(f"Alpaca did not answer within {LOOK_WITHIN_S:g} s") from None
     number = settings.firm.accounts[plan.account].account_number
-    theirs = None if live.account is None else live.account.account_number
+    theirs = None if live.snapshot.account is None else live.snapshot.account.account_number
     if number is not None and theirs != number:
         raise NotSeen(f"the keys in the environment are of account {theirs}, firm.yaml says {number}")
     return live
 
 
-def _within(within_s: float, ask: "Callable[[], Snapshot]") -> "Snapshot":
+def _within(within_s: float, ask: "Callable[[], Seen]") -> "Seen":
     """Ask in a thread that nobody waits for at the end: no name server, no trickling answer may keep a person."""
-    answer: Future[Snapshot] = Future()
+    answer: Future[Seen] = Future()
 
     def asked() -> None:
         try:

@@ -14,7 +14,7 @@ from scripts.surroundings import now
 if TYPE_CHECKING:
     from departments.office.settings import Settings
     from messages.plans import Plan
-    from messages.snapshots import Snapshot
+    from scripts.account_look import Seen
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -28,9 +28,9 @@ def run(given: Namespace) -> int:
     began = time.monotonic()
     settings, plan, text = _read(given.plan)
     took: dict[str, float] = {}
-    live = look("firm check", settings, [trade.symbol for trade in plan.trades])
+    seen = look("firm check", settings, [trade.symbol for trade in plan.trades])
     took["look"] = time.monotonic() - began
-    shown = _rehearsed(settings, plan, text, live, took)
+    shown = _rehearsed(settings, plan, text, seen, took)
     took["all"] = time.monotonic() - began
     shown["took_s"] = {name: round(seconds, 2) for name, seconds in took.items()}
     if given.json:
@@ -56,9 +56,7 @@ def _read(path: Path) -> tuple["Settings", "Plan", str]:
     return settings, plan, text
 
 
-def _rehearsed(
-    settings: "Settings", plan: "Plan", text: str, live: "Snapshot", took: dict[str, float]
-) -> dict[str, Any]:
+def _rehearsed(settings: "Settings", plan: "Plan", text: str, seen: "Seen", took: dict[str, float]) -> dict[str, Any]:
     """Judge, and rehearse what the rules let pass: once as planned, once for each SELL that could fail."""
     from departments.executive.dry_run import Rehearsal, document
     from departments.executive.twin import NoTwin, twin_of
@@ -66,7 +64,7 @@ def _rehearsed(
     from messages.values import LegId, Side
 
     began = time.monotonic()
-    verdict = verdict_on(plan, live, settings)
+    live, verdict = seen.snapshot, verdict_on(plan, seen, settings)
     took["rules"] = time.monotonic() - began
     expired = plan.expires_at is not None and plan.expires_at <= now()
     twin, base = None, None

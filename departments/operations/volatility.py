@@ -3,13 +3,18 @@
 Source: J. Welles Wilder, New Concepts in Technical Trading Systems (1978): true range, and its smoothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import pairwise
 
+from departments.operations.candidates import Candidate
 from messages.snapshots import BarFacts
 
 ATR_DAYS = 14
+NEWEST_WITHIN = timedelta(days=7)
+"""Bars that end longer ago tell of another time: the share has not traded since."""
 ATR_STEP = Decimal("0.0001")
 """What an ATR is rounded to, USD a share, half to even."""
 
@@ -44,3 +49,24 @@ def atr_usd(bars: Sequence[BarFacts], days: int = ATR_DAYS) -> Decimal | None:
     for one in ranges[days:]:
         average_usd += (one - average_usd) / days
     return average_usd.quantize(ATR_STEP, ROUND_HALF_EVEN) or None
+
+
+def with_atr(candidates: Iterable[Candidate], bars: Iterable[BarFacts], today: date) -> tuple[Candidate, ...]:
+    """Candidates with the average true range that their file doesn't give; one whose bars don't tell it stays without.
+
+    Args:
+        candidates: In any order, kept.
+        bars: Of all symbols, each one's oldest first.
+        today: In New York.
+    """
+    by_symbol: dict[str, list[BarFacts]] = {}
+    for bar in bars:
+        by_symbol.setdefault(bar.symbol, []).append(bar)
+    return tuple(
+        replace(one, atr_usd=atr_usd(found))
+        if one.atr_usd is None
+        and (found := by_symbol.get(one.symbol)) is not None
+        and today - found[-1].day <= NEWEST_WITHIN
+        else one
+        for one in candidates
+    )

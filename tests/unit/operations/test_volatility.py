@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from departments.operations.volatility import atr_usd, true_range_usd
+from departments.operations.candidates import Candidate
+from departments.operations.volatility import atr_usd, true_range_usd, with_atr
 from messages.snapshots import BarFacts
 
 FIRST = date(2025, 8, 1)
@@ -58,3 +59,17 @@ def test_what_does_not_move_has_no_average_to_weigh_by():
 def test_bars_that_are_no_row_of_days_are_refused(bars):
     with pytest.raises(ValueError, match="oldest first"):
         atr_usd(bars, days=1)
+
+
+def test_only_candidates_without_an_average_get_one_and_only_from_bars_of_now():
+    length = {"AA": 60, "BB": 60, "OLD": 51, "FEW": 0}
+    bars = [bar(number, "10.3", "10", "10.1", symbol) for symbol in length for number in range(length[symbol])]
+    candidates = (*(Candidate(symbol=symbol) for symbol in ("AA", "OLD", "FEW", "NONE")),)
+    given = Candidate(symbol="BB", atr_usd=Decimal(2))
+
+    found = with_atr((*candidates, given), bars, FIRST + timedelta(days=58))
+    later = with_atr(candidates, bars, FIRST + timedelta(days=66))
+
+    assert [one.atr_usd for one in found] == [Decimal("0.3000"), None, None, None, Decimal(2)]
+    assert [one.atr_usd for one in later] == [Decimal("0.3000"), None, None, None]
+    assert [one.symbol for one in found] == ["AA", "OLD", "FEW", "NONE", "BB"]
