@@ -47,7 +47,7 @@ def run(given: Namespace) -> int:
     from departments.office.settings import SizingMethod
     from departments.operations.proposal import propose
 
-    _refuse_to_overwrite(given)
+    refuse_to_overwrite(given)
     settings, candidates, base = _read(given)
     account = _account(settings, base)
     at = now()
@@ -66,8 +66,8 @@ def run(given: Namespace) -> int:
         raise Failure(Code.REJECTED, f"firm propose: no plan: {told}")
     plan = _plan(given, ask, proposal, base, at)
     text = _text(plan, ask, at)
-    _prove(given.output, text, live, proposal, settings)
-    _write(given.output, text, force=given.force)
+    prove(given.output, text, proposal.trades, live, settings)
+    write(given.output, text, force=given.force)
     from scripts.propose_tables import document, print_proposal
 
     shown = document(given.output, plan.plan_id, ask, proposal, candidates.ignored)
@@ -79,7 +79,12 @@ def run(given: Namespace) -> int:
     return Code.DONE
 
 
-def _refuse_to_overwrite(given: Namespace) -> None:
+def refuse_to_overwrite(given: Namespace) -> None:
+    """Look at the output before anything is read or asked.
+
+    Raises:
+        Failure: It is a file that is read, or is there and not to be overwritten.
+    """
     path: Path = given.output
     if path.exists() and any(
         other is not None and other.exists() and path.samefile(other)
@@ -171,8 +176,15 @@ def _text(plan: "Plan", ask: "Ask", at: datetime) -> str:
     return plan_text(plan, remarks=[f"Proposed {at:%Y-%m-%d %H:%M:%S} UTC: {ask.method.value} sizing{regime}."])
 
 
-def _prove(path: Path, text: str, live: Seen, proposal: "Proposal", settings: "Settings") -> None:
+def prove(path: Path, text: str, trades: "tuple[Trade, ...]", live: Seen, settings: "Settings") -> None:
     """The text must read back as the very trades, and Compliance must have nothing to change.
+
+    Args:
+        path: Of the plan, for errors.
+        text: Of its file.
+        trades: As proposed.
+        live: The look they were proposed on.
+        settings: All of them.
 
     Raises:
         Failure: One of the two doesn't hold; nothing is written then.
@@ -187,7 +199,7 @@ def _prove(path: Path, text: str, live: Seen, proposal: "Proposal", settings: "S
         raise Failure(Code.BAD_INPUT, f"firm propose: the plan can't be written: {error}") from None
     verdict = verdict_on(plan, live, settings)
     unchanged = not verdict.rejected and all(leg.decision is Decision.KEEP for leg in verdict.legs)
-    if _plain(plan.trades) != _plain(proposal.trades) or not unchanged:
+    if _plain(plan.trades) != _plain(trades) or not unchanged:
         raise Failure(
             Code.REJECTED, "firm propose: a bug: the plan doesn't pass Compliance as written; nothing is kept"
         )
@@ -197,7 +209,7 @@ def _plain(trades: "tuple[Trade, ...]") -> list[object]:
     return [trade.model_dump() for trade in trades]
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def write(path: Path, text: str, *, force: bool) -> None:
     """Write the plan; without `force` a file that came meanwhile stays as it is."""
     if force:
         beside = path.with_name(f".{path.name}.{os.getpid()}")
