@@ -1,9 +1,13 @@
 """The operator's words, the clock's, and the house's own notices."""
 
+from datetime import date
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from messages.message import AccountMessage, RunMessage
-from messages.values import LegId, PlanId, RunId, Utc
+from messages.values import LegId, PlanId, Record, RunId, Utc
 
 
 class HaltTrading(AccountMessage):
@@ -32,10 +36,35 @@ class AbortRun(RunMessage):
     by: str
 
 
+class OrdersSent(Record):
+    """How many orders of a run were handed to Trading on one day, New York's."""
+
+    day: date
+    orders: Annotated[int, Field(ge=1)]
+
+
+class DayTally(Record):
+    """What the firm has done on one day, New York's by the store's clock.
+
+    Attributes:
+        plans: Plans begun.
+        orders: Orders that runs which have ended handed to Trading.
+    """
+
+    day: date
+    plans: Annotated[int, Field(ge=0)] = 0
+    orders: Annotated[int, Field(ge=0)] = 0
+
+
 class BeginRun(RunMessage):
-    """The run is next: start it. The CEO writes this to itself."""
+    """The run is next: start it. The CEO writes this to itself.
+
+    Attributes:
+        tally: Of this day, before this run; None in mail from before the firm counted.
+    """
 
     plan_id: PlanId
+    tally: DayTally | None = None
 
 
 class HaltRun(RunMessage):
@@ -50,10 +79,15 @@ class ResumeRun(RunMessage):
 
 
 class RunFinished(AccountMessage):
-    """A run ended; the next one may begin. The CEO writes this to itself."""
+    """A run ended; the next one may begin. The CEO writes this to itself.
+
+    Attributes:
+        sent: Its orders, a day each.
+    """
 
     ended_run_id: RunId
     outcome: str
+    sent: tuple[OrdersSent, ...] = ()
 
 
 class PlanQueued(AccountMessage):

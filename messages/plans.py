@@ -1,5 +1,6 @@
 """What a person approves: the plan, its trades, the approval, and the letter that hands them in."""
 
+from datetime import date
 from enum import StrEnum
 
 from messages.message import RunMessage
@@ -37,6 +38,7 @@ class Trade(Record):
         reference_price_usd: USD per share when the plan was made.
         score: Higher is bought first; None goes last.
         atr_usd: Average true range over 14 days, USD per share.
+        earnings_date: When the company reports next, New York's day.
     """
 
     leg: LegId
@@ -52,6 +54,7 @@ class Trade(Record):
     stop_loss_usd: Price | None = None
     take_profit_usd: Price | None = None
     atr_usd: Price | None = None
+    earnings_date: date | None = None
 
 
 class Plan(Record):

@@ -10,7 +10,7 @@ from departments.office.settings import Settings
 from departments.office.settings_loader import load_settings
 from departments.rulebook import money
 from departments.rulebook.context import Kind, Rule
-from departments.rulebook.limits import SECTIONS, Place
+from departments.rulebook.limits import Place
 from departments.rulebook.plan_rules import PLAN_RULES
 from departments.rulebook.rules import RULES
 from messages.values import Side
@@ -76,9 +76,9 @@ def _row(rule: Rule, settings: Settings) -> str:
 
 
 def _shipped(settings: Settings, place: Place) -> str:
-    found: Any = getattr(settings, SECTIONS[place.file])
-    for name in place.key.split("."):
-        found = getattr(found, name)
+    found = place.read(settings)
+    if found is None:
+        return "off"
     if isinstance(found, tuple):
         return ", ".join(found) or "none"
     return str(found).lower() if isinstance(found, bool) else str(found)

@@ -36,7 +36,7 @@ def _review(ask: ReviewPlan, limits: Limits, on_violation: OnViolation) -> PlanR
     buys = tuple(trade for trade in ask.trades if trade.side is Side.BUY)
     sells = tuple(trade for trade in ask.trades if trade.side is Side.SELL)
     money = ask.funding if ask.stage is Stage.SUBMISSION else ask.money
-    view = look(ask.snapshot, run_id=ask.run_id, buys=bool(buys))
+    view = look(ask.snapshot, run_id=ask.run_id, buys=bool(buys), history=ask.history, today=ask.today)
     if not isinstance(view, View):
         return _rejected(ask, violations=view)
     if money is None:

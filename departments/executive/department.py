@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from departments.executive.approval import refusal
-from departments.executive.execution import advance
+from departments.executive.execution import Step, advance, with_run
 from departments.executive.phases import Ended, HoldReason, Outcome, Phase, Queued
 from departments.executive.run import Leg, Run
 from departments.office.department import Handled, Note
@@ -18,12 +18,14 @@ from departments.office.settings import Settings
 from messages.control import (
     AbortRun,
     BeginRun,
+    DayTally,
     DeadLetter,
     Deadline,
     DeadlinePassed,
     HaltRun,
     HaltTrading,
     HoldRun,
+    OrdersSent,
     PlanQueued,
     ResumeRun,
     ResumeTrading,
@@ -31,7 +33,8 @@ from messages.control import (
 )
 from messages.envelope import Envelope, Outgoing
 from messages.message import AccountMessage, RunMessage
-from messages.orders import BrokerHealthChanged, RunEnded
+from messages.new_york import day_in_new_york
+from messages.orders import BrokerHealthChanged, PlaceOrders, RunEnded
 from messages.plans import SubmitPlan
 from messages.values import AccountName, PlanId, Recipient, RunId
 
@@ -46,6 +49,7 @@ class Account:
         ended: Runs that are over: the same plan is never run twice.
         nonces: Of the approvals of every run that was accepted -> that run.
         health: The last word on how Alpaca can be reached.
+        tally: What was done on the newest day on which a run was begun or had sent something; None before the first.
     """
 
     halted: str | None = None
@@ -53,6 +57,12 @@ class Account:
     ended: frozenset[RunId] = frozenset()
     nonces: Mapping[str, RunId] = field(default_factory=dict)
     health: BrokerHealthChanged | None = None
+    tally: DayTally | None = None
+
+    def tally_of(self, now: datetime) -> DayTally:
+        """What was done on this day so far."""
+        today = day_in_new_york(now)
+        return self.tally if self.tally is not None and self.tally.day == today else DayTally(day=today)
 
     @property
     def active(self) -> RunId | None:
@@ -93,7 +103,7 @@ class ExecutiveDepartment:
         if isinstance(message, RunMessage):
             return _advance_run(state, message, now, settings)
         assert isinstance(message, AccountMessage), message  # noqa: S101 - the codec knows no third kind
-        return _account(state, message)
+        return _account(state, message, now)
 
     def _accept(
         self, state: ExecutiveState, letter: SubmitPlan, now: datetime, settings: Settings
@@ -164,14 +174,14 @@ def _advance_run(
         return Handled(state, notes=(Note("run.unknown", {"message_type": type(message).__name__}, "debug"),))
     if isinstance(phase, Ended):
         return Handled(state)
-    step = advance(phase, message, now, settings)
+    step = _counted(phase.run, advance(phase, message, now, settings), now)
     fields = {"run_id": phase.run.run_id, "plan_id": phase.run.plan.plan_id}
     notes = tuple(replace(note, fields={**fields, **note.fields}) for note in step.notes)
     after = _with_phase(state, step.phase)
     if not isinstance(step.phase, Ended):
         return Handled(after, step.outgoing, notes)
     outcome = step.phase.outcome.value
-    finished = RunFinished(ended_run_id=phase.run.run_id, outcome=outcome)
+    finished = RunFinished(ended_run_id=phase.run.run_id, outcome=outcome, sent=step.phase.run.sent_on)
     return Handled(
         after,
         (*step.outgoing, Outgoing(Recipient.EXECUTIVE, finished)),
@@ -180,7 +190,19 @@ def _advance_run(
     )
 
 
-def _account(state: ExecutiveState, message: AccountMessage) -> Handled[ExecutiveState]:
+def _counted(before: Run, step: Step, now: datetime) -> Step:
+    """The step, its orders counted on their day; the same order again is none more."""
+    orders = 0
+    for mail in step.outgoing:
+        if isinstance(mail.message, PlaceOrders):
+            legs = (before.leg(intent.leg) for intent in mail.message.intents)
+            orders += sum(leg is None or not leg.sent for leg in legs)
+    if not orders:
+        return step
+    return replace(step, phase=with_run(step.phase, step.phase.run.sending(orders, day_in_new_york(now))))
+
+
+def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> Handled[ExecutiveState]:
     """Mail of the account stream: the queue, halts, health, dead letters."""
     account = state.account
     match message:
@@ -199,13 +221,21 @@ def _account(state: ExecutiveState, message: AccountMessage) -> Handled[Executiv
             if account.active is not None:
                 note = Note("run.waiting_turn", {"run_id": message.queued_run_id, "before": account.active})
                 return Handled(replace(state, account=after), notes=(note,))
-            return Handled(replace(state, account=after), _begin(after))
+            after, begin = _begin(after, now)
+            return Handled(replace(state, account=after), begin)
         case RunFinished():
             waiting = tuple(entry for entry in account.waiting if entry[0] != message.ended_run_id)
-            after = replace(account, waiting=waiting, ended=account.ended | {message.ended_run_id})
+            after = replace(
+                account,
+                waiting=waiting,
+                ended=account.ended | {message.ended_run_id},
+                tally=_tally_with(account.tally, message.sent),
+            )
             runs = {run_id: phase for run_id, phase in state.runs.items() if run_id != message.ended_run_id}
-            was_active = account.active == message.ended_run_id
-            return Handled(ExecutiveState(account=after, runs=runs), _begin(after) if was_active else ())
+            begin = ()
+            if account.active == message.ended_run_id:
+                after, begin = _begin(after, now)
+            return Handled(ExecutiveState(account=after, runs=runs), begin)
         case HaltTrading():
             note = Note("trading.halted", {"reason": message.reason, "by": message.by}, "warning")
             halted = replace(account, halted=message.reason)
@@ -236,16 +266,28 @@ def _account(state: ExecutiveState, message: AccountMessage) -> Handled[Executiv
             return Handled(state, notes=(Note("mail.ignored", {"message_type": type(message).__name__}, "debug"),))
 
 
-def _begin(account: Account) -> tuple[Outgoing, ...]:
-    """Start the run whose turn it is; while trading is halted it starts held."""
+def _begin(account: Account, now: datetime) -> tuple[Account, tuple[Outgoing, ...]]:
+    """Start the run whose turn it is, and count it; while trading is halted it starts held."""
     if not account.waiting:
-        return ()
+        return account, ()
     run_id, plan_id = account.waiting[0]
-    begin = Outgoing(Recipient.EXECUTIVE, BeginRun(run_id=run_id, plan_id=plan_id))
+    tally = account.tally_of(now)
+    begin = Outgoing(Recipient.EXECUTIVE, BeginRun(run_id=run_id, plan_id=plan_id, tally=tally))
+    counted = replace(account, tally=tally.model_copy(update={"plans": tally.plans + 1}))
     if account.halted is None:
-        return (begin,)
+        return counted, (begin,)
     halt = HaltRun(run_id=run_id, reason=account.halted, cancel_orders=False)
-    return (begin, Outgoing(Recipient.EXECUTIVE, halt))
+    return counted, (begin, Outgoing(Recipient.EXECUTIVE, halt))
+
+
+def _tally_with(tally: DayTally | None, sent: tuple[OrdersSent, ...]) -> DayTally | None:
+    """The tally of the newest day with a run's orders in it."""
+    for one in sent:
+        if tally is None or one.day > tally.day:
+            tally = DayTally(day=one.day, orders=one.orders)
+        elif one.day == tally.day:
+            tally = tally.model_copy(update={"orders": tally.orders + one.orders})
+    return tally
 
 
 def _to_self(word: RunMessage | AccountMessage) -> tuple[Outgoing, ...]:

@@ -82,6 +82,7 @@ from messages.control import (
 )
 from messages.envelope import Outgoing
 from messages.message import Message, RunMessage
+from messages.new_york import day_in_new_york
 from messages.orders import (
     CancelOrders,
     FillBusted,
@@ -224,7 +225,7 @@ class _Machine:
             return Step(phase)
         match phase:
             case Queued():
-                return self.enter_received(phase.run) if isinstance(event, BeginRun) else Step(phase)
+                return self.begin(phase, event) if isinstance(event, BeginRun) else Step(phase)
             case Received():
                 return self.in_received(phase, event)
             case Reviewing():
@@ -377,6 +378,10 @@ class _Machine:
 
     # -- Received, Reviewing, AwaitingOpen ------------------------------------------------------------------------
 
+    def begin(self, phase: Queued, event: BeginRun) -> Step:
+        """It is the run's turn."""
+        return self.enter_received(replace(phase.run, tally=event.tally))
+
     def enter_received(self, run: Run) -> Step:
         """Ask for a whole look at the account."""
         notes: tuple[Note, ...] = ()
@@ -404,6 +409,7 @@ class _Machine:
                     snapshot=event.snapshot,
                     funding=run.funding,
                     history=run.history,
+                    today=run.counts(self.now),
                 )
                 outgoing = (Outgoing(Recipient.COMPLIANCE, review), self.silence(run))
                 return Step(Reviewing(run=run, review=run.counter, snapshot=event.snapshot), outgoing)
@@ -713,6 +719,7 @@ class _Machine:
             snapshot=snapshot,
             money=money,
             history=run.history,
+            today=run.counts(self.now),
         )
         outgoing = (
             Outgoing(Recipient.EXECUTIVE, opened),
@@ -748,6 +755,7 @@ class _Machine:
                     funding=run.funding,
                     money=phase.money,
                     history=run.history,
+                    today=run.counts(self.now),
                 )
                 return Step(
                     Rechecking(run=run, review=run.counter, snapshot=phase.snapshot, money=phase.money),
@@ -953,7 +961,10 @@ class _Machine:
         history: tuple[HistoryPart, ...] = (),
         new_tick: bool = True,
     ) -> tuple[Run, int, tuple[Outgoing, ...]]:
-        """Ask Trading for a look, and set the bound on its silence."""
+        """Ask Trading for a look, and set the bound on its silence; at the gate, anew for a history of another day."""
+        if purpose is SnapshotPurpose.GATE and run.history is not None:
+            is_of_today = day_in_new_york(run.history.read_at) == day_in_new_york(self.now)
+            history = () if is_of_today else history_needed(limits_of(self.settings))
         run = replace(run, counter=run.counter + 1, tick=run.tick + (1 if new_tick else 0))
         ask = RequestSnapshot(
             run_id=run.run_id, ask=run.counter, purpose=purpose, parts=parts, symbols=run.symbols, history=history
@@ -975,7 +986,9 @@ class _Machine:
 
 
 def _with_news(run: Run, event: Message) -> Run:
-    """The legs after an event that tells of an order; any phase takes it in."""
+    """The run after an event that tells of an order, or brings a history; any phase takes it in."""
+    if isinstance(event, SnapshotReady) and event.history is not None:
+        return replace(run, history=event.history)
     return run.updated(event) if isinstance(event, OrderUpdated) else run
 
 

@@ -129,6 +129,7 @@ class _PlanReader:
                 "atr",
                 "sector",
                 "score",
+                "earnings_date",
             ),
         )
         symbol = read.text(
@@ -156,6 +157,7 @@ class _PlanReader:
             "stop_loss_usd": self._tick(fields.get("stop_loss"), where=f"{where}: stop_loss"),
             "take_profit_usd": self._tick(fields.get("take_profit"), where=f"{where}: take_profit"),
             "atr_usd": read.decimal(fields.get("atr"), where=f"{where}: atr"),
+            "earnings_date": read.day(fields.get("earnings_date"), where=f"{where}: earnings_date"),
         }
         if order_type is not None or "order_type" not in fields:
             self._check_together(node, values["order_type"], fields, where)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
+from messages.control import DayTally, OrdersSent
+from messages.new_york import day_in_new_york
 from messages.orders import TERMINAL, Evidence, OrderIntent, OrderStatus, OrderUpdated, ShortfallDecision
 from messages.plans import Approval, Plan, Trade
-from messages.reviews import Decision, LegDecision, Violation
+from messages.reviews import Decision, LegDecision, Today, Violation
 from messages.snapshots import History, Snapshot
 from messages.values import (
     ClientOrderId,
@@ -164,6 +166,8 @@ class Run:
         cash_taken_on_trust: The operator let it go on though the cash was not seen; what is seen still bounds the BUYs.
         history: What went before, read with it; None where no rule asks for one.
         breaches: Limits broken before the run, as Compliance reported them.
+        tally: What the firm had done on the day the run began; None where it did not count yet.
+        sent_on: Orders handed to Trading, a day each.
     """
 
     run_id: RunId
@@ -189,6 +193,29 @@ class Run:
     rejections: tuple[Violation, ...] = ()
     breaches: tuple[Violation, ...] = ()
     waiting: str | None = None
+    tally: DayTally | None = None
+    sent_on: tuple[OrdersSent, ...] = ()
+
+    def counts(self, now: datetime) -> Today | None:
+        """What the rules are told of the day.
+
+        One run is active at a time: on a later day than that on which it began, no other has done anything.
+        """
+        if self.tally is None:
+            return None
+        same_day = self.tally.day == day_in_new_york(now)
+        return Today(
+            plans=self.tally.plans if same_day else 0,
+            orders=self.tally.orders if same_day else 0,
+            approved_at=self.approval.approved_at,
+            asked_at=now,
+        )
+
+    def sending(self, orders: int, day: date) -> "Run":
+        """The run once so many more orders were handed to Trading that day."""
+        before = sum(one.orders for one in self.sent_on if one.day == day)
+        others = tuple(one for one in self.sent_on if one.day != day)
+        return replace(self, sent_on=(*others, OrdersSent(day=day, orders=before + orders)))
 
     def leg(self, leg: LegId) -> Leg | None:
         """Find a leg by name."""

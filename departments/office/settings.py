@@ -12,6 +12,7 @@ from pydantic import Field
 
 from departments.office.allowed_signers import Signer
 from messages.plans import Mode
+from messages.snapshots import HISTORY_DAYS
 from messages.values import (
     AccountName,
     Fraction,
@@ -120,6 +121,63 @@ class CashRules(Record):
     cash_reserve: Usd = Decimal(0)
 
 
+class ApprovalRules(Record):
+    """`compliance_config.yaml: approval`."""
+
+    max_plan_age_s: Annotated[int, Field(ge=1, le=31 * 86_400)] | None = 64_800
+
+
+class DailyRules(Record):
+    """`compliance_config.yaml: daily`."""
+
+    max_plans: Annotated[int, Field(ge=0, le=10_000)] | None = 3
+    max_orders: Annotated[int, Field(ge=0, le=1_000_000)] | None = 200
+    refuse_leg_done: bool = True
+
+
+class CoolDown(Record):
+    """`compliance_config.yaml: cool_down`."""
+
+    days_after_stop: Annotated[int, Field(ge=0, lt=HISTORY_DAYS)] | None = 3
+
+
+class DayTrades(Record):
+    """`compliance_config.yaml: day_trades`."""
+
+    max_round_trips: Annotated[int, Field(ge=0, le=10_000)] | None = 4
+
+
+class Liquidity(Record):
+    """`compliance_config.yaml: liquidity`."""
+
+    max_volume_fraction: Fraction | None = None
+
+
+Coefficient = Annotated[Fraction, Field(le=1)]
+
+
+class Correlation(Record):
+    """`compliance_config.yaml: correlation`."""
+
+    max_pair: Coefficient | None = None
+    max_average: Coefficient | None = None
+
+
+class Earnings(Record):
+    """`compliance_config.yaml: earnings`."""
+
+    days_before: Annotated[int, Field(ge=0, le=31)] | None = None
+
+
+SectorName = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Sectors(Record):
+    """`compliance_config.yaml: sectors`."""
+
+    of_symbols: dict[Symbol, SectorName] = Field(default_factory=dict)
+
+
 class ComplianceSettings(Record):
     """`compliance_config.yaml`."""
 
@@ -130,6 +188,14 @@ class ComplianceSettings(Record):
     orders: OrderCaps = OrderCaps()
     risk: RiskRules = RiskRules()
     restricted: Restricted = Restricted()
+    approval: ApprovalRules = ApprovalRules()
+    daily: DailyRules = DailyRules()
+    cool_down: CoolDown = CoolDown()
+    day_trades: DayTrades = DayTrades()
+    liquidity: Liquidity = Liquidity()
+    correlation: Correlation = Correlation()
+    earnings: Earnings = Earnings()
+    sectors: Sectors = Sectors()
 
 
 class PositionLimits(Record):
@@ -143,6 +209,7 @@ class Exposure(Record):
     """`hard_constraints.yaml: exposure`."""
 
     max_gross_exposure_fraction: Fraction = Decimal("2.0")
+    max_sector_fraction: Coefficient | None = None
 
 
 class HardConstraints(Record):

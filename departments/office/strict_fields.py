@@ -7,7 +7,7 @@ reports all that is wrong. `raise_problems` ends a reading; before it has passed
 import re
 from collections.abc import Collection
 from collections.abc import Mapping as MappingType
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,8 @@ _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
 )
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 
@@ -159,4 +161,16 @@ class FieldReader:
             except (ValueError, OverflowError):
                 pass
         self.note(node.line, f"{where}: {kind_of(node)}, expected a time with its offset like 2025-11-10T21:00:00Z")
+        return None
+
+    def day(self, node: Node | None, *, where: str) -> date | None:
+        """Read a day (ISO-8601, no time)."""
+        if node is None:
+            return None
+        if isinstance(node, Scalar) and _DAY.fullmatch(node.text):
+            try:
+                return date.fromisoformat(node.text)
+            except ValueError:
+                pass
+        self.note(node.line, f"{where}: {kind_of(node)}, expected a day like 2025-11-10")
         return None

@@ -42,6 +42,7 @@ def _trade(trade: Trade) -> str:
         "stop_loss": None if trade.stop_loss_usd is None else plain(trade.stop_loss_usd),
         "take_profit": None if trade.take_profit_usd is None else plain(trade.take_profit_usd),
         "atr": None if trade.atr_usd is None else plain(trade.atr_usd),
+        "earnings_date": None if trade.earnings_date is None else trade.earnings_date.isoformat(),
     }
     written = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items() if value is not None)
     return f"  - {{{', '.join(written)}}}"

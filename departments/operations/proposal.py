@@ -25,15 +25,15 @@ from departments.operations.reasons import (
 )
 from departments.operations.targets import Bounded, shared_out, weight_of
 from departments.rulebook.context import Context
-from departments.rulebook.fitting import by_priority, fit, fit_leg
+from departments.rulebook.fitting import by_priority, fit, fit_leg, let_in
 from departments.rulebook.limits import Limits, limits_of
 from departments.rulebook.money import EXACT_DIGITS
 from departments.rulebook.plan_rules import against_plan
 from departments.rulebook.portfolio import Book, View, look, open_book
 from departments.rulebook.rules import CEILINGS, FLOORS, facts_against
 from messages.plans import Trade
-from messages.reviews import Decision, LegDecision, Violation
-from messages.snapshots import Snapshot
+from messages.reviews import Decision, LegDecision, Today, Violation
+from messages.snapshots import History, Snapshot
 from messages.values import Funding, LegId, Side, run_id_for
 
 ZERO = Decimal(0)
@@ -58,6 +58,8 @@ class Ask:
         method: How candidates are weighed.
         regime: None: nothing is scaled.
         target_fraction: Of equity: the value of all positions aimed at, before the regime.
+        history: What went before, of all these symbols; None: rules that need it let nothing in.
+        today: The firm's own counts, the proposal taken as approved now; None: as above.
     """
 
     account: str
@@ -68,6 +70,8 @@ class Ask:
     method: SizingMethod
     regime: Regime | None = None
     target_fraction: Decimal
+    history: History | None = None
+    today: Today | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,8 @@ def propose(ask: Ask, settings: Settings) -> Proposal:
 
 def _propose(ask: Ask, settings: Settings) -> Proposal:
     limits = limits_of(settings)
-    view = look(ask.snapshot, run_id=run_id_for(ask.account, "a proposal"), buys=True)
+    run_id = run_id_for(ask.account, "a proposal")
+    view = look(ask.snapshot, run_id=run_id, buys=True, history=ask.history, today=ask.today)
     if not isinstance(view, View):
         return _nothing(ask, view)
     sells = tuple(trade for trade in ask.kept if trade.side is Side.SELL)
@@ -206,10 +211,7 @@ def _renumbered(trade: Trade | None, trades: tuple[Trade, ...]) -> Trade | None:
 
 
 def _with(book: Book, trade: Trade, context: Context) -> Book:
-    price_usd, risk_usd = context.reserve_price_usd(trade), context.risk_a_share_usd(trade)
-    if trade.side is Side.SELL or price_usd is None or risk_usd is None:
-        return book
-    return book.with_buy(trade.symbol, reserved_usd=trade.qty * price_usd, risk_usd=trade.qty * risk_usd)
+    return book if trade.side is Side.SELL else let_in(trade, trade.qty, replace(context, book=book)).book
 
 
 class _Sizing:

@@ -35,7 +35,7 @@ def fit_buys(ask: FitBuys, limits: Limits, on_violation: OnViolation) -> BuysFit
 
 
 def _fitted(ask: FitBuys, limits: Limits, on_violation: OnViolation) -> tuple[LegDecision, ...]:
-    view = look(ask.snapshot, run_id=ask.run_id, buys=True)
+    view = look(ask.snapshot, run_id=ask.run_id, buys=True, history=ask.history, today=ask.today)
     if not isinstance(view, View):
         return tuple(
             LegDecision(

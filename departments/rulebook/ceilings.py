@@ -6,7 +6,7 @@ a BUY reserves. A breach that was there leaves no room, so no BUY worsens one.
 
 from decimal import Decimal
 
-from departments.rulebook.context import Context, fraction_of, plain
+from departments.rulebook.context import Context, fraction_of, named, plain
 from departments.rulebook.limits import (
     ALLOW_FRACTIONAL,
     FUNDING,
@@ -16,6 +16,7 @@ from departments.rulebook.limits import (
     MAX_PLAN_RISK,
     MAX_POSITION_FRACTION,
     MAX_POSITIONS,
+    MAX_SECTOR_FRACTION,
 )
 from departments.rulebook.money import FRACTION_DECIMALS
 from messages.plans import Trade
@@ -228,6 +229,67 @@ def gross_exposure_at_most(leg: Trade, context: Context) -> Violation | None:
         file=MAX_GROSS_EXPOSURE.file,
         key=MAX_GROSS_EXPOSURE.key,
     )
+
+
+def sector_fraction_room(leg: Trade, context: Context) -> Decimal | None:
+    """Let in what keeps the leg's sector within its fraction of gross value."""
+    most = context.limits.max_sector_fraction
+    if most is None:
+        return None
+    held_usd = _sector_usd(leg, context)
+    gross_usd = context.book.gross_usd
+    if isinstance(held_usd, str) or gross_usd is None:
+        return ZERO
+    if context.sector_base_usd is not None:
+        return _shares(most * context.sector_base_usd - held_usd, leg, context)
+    if most >= 1:
+        return None
+    return _shares((most * gross_usd - held_usd) / (1 - most), leg, context)
+
+
+def sector_fraction_at_most(leg: Trade, context: Context) -> Violation | None:
+    """Limit the value of a sector, long and short, to a fraction of the gross value, the plan's BUYs included."""
+    most = context.limits.max_sector_fraction
+    if most is None:
+        return None
+    gross_usd = context.book.gross_usd
+    held_usd = _sector_usd(leg, context)
+    reserved_usd = _reserved_usd(leg, context)
+    if isinstance(held_usd, str):
+        figure = held_usd
+    elif gross_usd is None or reserved_usd is None:
+        figure = _unknown(context)
+    else:
+        whole_usd = gross_usd + reserved_usd if context.sector_base_usd is None else context.sector_base_usd
+        if held_usd + reserved_usd <= most * whole_usd:
+            return None
+        figure = fraction_of(held_usd + reserved_usd, whole_usd)
+    return Violation(
+        code="SECTOR_FRACTION_ABOVE_MAX",
+        leg=leg.leg,
+        rule="sector as a fraction of gross value",
+        figure=figure,
+        limit=plain(most),
+        file=MAX_SECTOR_FRACTION.file,
+        key=MAX_SECTOR_FRACTION.key,
+    )
+
+
+def _sector_usd(leg: Trade, context: Context) -> Decimal | str:
+    """What the book holds in the leg's sector, or what is missing to know it."""
+    book = context.book
+    sector = book.sectors.get(leg.symbol, leg.sector)
+    missing = sorted(symbol for symbol in book.symbols if symbol not in book.sectors and symbol != leg.symbol)
+    if sector is None:
+        missing.insert(0, leg.symbol)
+    if missing:
+        return f"sector missing of {named(missing)}"
+    values = {symbol: book.held_usd(symbol) for symbol in book.symbols}
+    unpriced = sorted(symbol for symbol, value in values.items() if value is None)
+    if unpriced:
+        return f"price missing of {named(unpriced)}"
+    same = (value for symbol, value in values.items() if value and book.sectors.get(symbol, sector) == sector)
+    return sum(same, ZERO)
 
 
 def funding_room(leg: Trade, context: Context) -> Decimal | None:

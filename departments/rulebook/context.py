@@ -1,7 +1,7 @@
 """What a rule is: its check, whom it concerns, where its limit stands; and how its figures are written for people."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Any
@@ -14,23 +14,49 @@ from messages.reviews import Violation
 from messages.values import Side
 
 FRACTION_STEP = Decimal("0.000001")
+NAMED_AT_MOST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What one share of a leg should cost and what it reserves, USD; None without an ask price."""
+
+    leg: Trade
+    buy_usd: Decimal | None
+    reserve_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a leg is judged on."""
+    """What a leg is judged on.
+
+    Attributes:
+        sector_base_usd: Gross value that a sector is a fraction of; None: the gross value at the leg's turn.
+        prices: Of the legs judged so far, each reckoned once, by the identity of the leg it holds.
+    """
 
     view: View
     book: Book
     limits: Limits
+    sector_base_usd: Decimal | None = None
+    prices: dict[int, Prices] = field(default_factory=dict, compare=False)
+
+    def prices_of(self, leg: Trade) -> Prices:
+        """What one share of a BUY should cost and what it reserves."""
+        found = self.prices.get(id(leg))
+        if found is None:
+            quote = self.view.quotes.get(leg.symbol)
+            reserve_usd = reserve_price_usd(leg, quote, self.limits.price_cushion_fraction)
+            found = self.prices[id(leg)] = Prices(leg, buy_price_usd(leg, quote), reserve_usd)
+        return found
 
     def reserve_price_usd(self, leg: Trade) -> Decimal | None:
         """What one share of a BUY reserves; None without an ask price."""
-        return reserve_price_usd(leg, self.view.quotes.get(leg.symbol), self.limits.price_cushion_fraction)
+        return self.prices_of(leg).reserve_usd
 
     def buy_price_usd(self, leg: Trade) -> Decimal | None:
         """What one share of a BUY should cost; None without an ask price."""
-        return buy_price_usd(leg, self.view.quotes.get(leg.symbol))
+        return self.prices_of(leg).buy_usd
 
     def risk_a_share_usd(self, leg: Trade) -> Decimal | None:
         """What one share of a BUY loses down to its stop, or to the assumed one; None without an ask price."""
@@ -83,6 +109,12 @@ def plain(figure: Decimal) -> str:
     """A number as people write it: exact, no exponent, no trailing zeros."""
     text = format(figure, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def named(symbols: Sequence[str]) -> str:
+    """Symbols in words; of many only the first, and how many more."""
+    more = f" and {len(symbols) - NAMED_AT_MOST} more" if len(symbols) > NAMED_AT_MOST else ""
+    return ", ".join(symbols[:NAMED_AT_MOST]) + more
 
 
 def fraction_of(part_usd: Decimal, whole_usd: Decimal) -> str:

@@ -3,24 +3,13 @@
 A limit is read by the very place that a refusal names, so the two can't disagree.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, TypeVar
 
 ValueT = TypeVar("ValueT")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a limit stands.
-
-    Attributes:
-        file: A file of the configuration folder.
-        key: Dotted key in it.
-    """
-
-    file: str
-    key: str
 
 
 SECTIONS = {
@@ -30,6 +19,26 @@ SECTIONS = {
     "operations_config.yaml": "operations",
 }
 """Which part of the settings a file fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a limit stands.
+
+    Attributes:
+        file: A file of the configuration folder.
+        key: Dotted key in it.
+        read: Takes what stands there out of the settings.
+    """
+
+    file: str
+    key: str
+    read: Callable[[object], Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the reader once: limits are read for every message."""
+        object.__setattr__(self, "read", attrgetter(f"{SECTIONS[self.file]}.{self.key}"))
+
 
 MIN_POSITION_VALUE = Place("compliance_config.yaml", "position_sizing.min_position_value")
 MAX_PRICE_DEVIATION = Place("compliance_config.yaml", "prices.max_price_deviation_fraction")
@@ -45,13 +54,29 @@ CASH_RESERVE = Place("compliance_config.yaml", "cash.cash_reserve")
 MAX_POSITIONS = Place("hard_constraints.yaml", "position_limits.max_positions_total")
 MAX_POSITION_FRACTION = Place("hard_constraints.yaml", "position_limits.max_position_fraction")
 MAX_GROSS_EXPOSURE = Place("hard_constraints.yaml", "exposure.max_gross_exposure_fraction")
+MAX_SECTOR_FRACTION = Place("hard_constraints.yaml", "exposure.max_sector_fraction")
+SECTORS_OF_SYMBOLS = Place("compliance_config.yaml", "sectors.of_symbols")
+MAX_PLAN_AGE = Place("compliance_config.yaml", "approval.max_plan_age_s")
+MAX_PLANS_A_DAY = Place("compliance_config.yaml", "daily.max_plans")
+MAX_ORDERS_A_DAY = Place("compliance_config.yaml", "daily.max_orders")
+REFUSE_LEG_DONE = Place("compliance_config.yaml", "daily.refuse_leg_done")
+DAYS_AFTER_STOP = Place("compliance_config.yaml", "cool_down.days_after_stop")
+MAX_ROUND_TRIPS = Place("compliance_config.yaml", "day_trades.max_round_trips")
+MAX_VOLUME_FRACTION = Place("compliance_config.yaml", "liquidity.max_volume_fraction")
+MAX_PAIR_CORRELATION = Place("compliance_config.yaml", "correlation.max_pair")
+MAX_AVERAGE_CORRELATION = Place("compliance_config.yaml", "correlation.max_average")
+EARNINGS_DAYS_BEFORE = Place("compliance_config.yaml", "earnings.days_before")
 FUNDING = Place("executive_config.yaml", "funding")
 ALLOW_FRACTIONAL = Place("operations_config.yaml", "allow_fractional")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The figures the rules judge by. USD, fractions of equity (0.08 is 8 %) or of a price."""
+    """The figures the rules judge by. USD, fractions of equity (0.08 is 8 %) or of a price; None: the rule is off.
+
+    Attributes:
+        sectors: Symbol -> sector, for what is held and what a plan leaves open.
+    """
 
     min_position_value_usd: Decimal
     max_price_deviation_fraction: Decimal
@@ -68,6 +93,18 @@ class Limits:
     max_position_fraction: Decimal
     max_gross_exposure_fraction: Decimal
     allow_fractional: bool
+    max_sector_fraction: Decimal | None
+    sectors: Mapping[str, str]
+    max_plan_age_s: int | None
+    max_plans_a_day: int | None
+    max_orders_a_day: int | None
+    refuse_leg_done: bool
+    days_after_stop: int | None
+    max_round_trips: int | None
+    max_volume_fraction: Decimal | None
+    max_pair_correlation: Decimal | None
+    max_average_correlation: Decimal | None
+    earnings_days_before: int | None
 
 
 def limits_of(settings: object) -> Limits:
@@ -93,13 +130,27 @@ def limits_of(settings: object) -> Limits:
         max_position_fraction=_value(settings, MAX_POSITION_FRACTION, Decimal),
         max_gross_exposure_fraction=_value(settings, MAX_GROSS_EXPOSURE, Decimal),
         allow_fractional=_value(settings, ALLOW_FRACTIONAL, bool),
+        max_sector_fraction=_figure_or_off(settings, MAX_SECTOR_FRACTION, Decimal),
+        sectors=_value(settings, SECTORS_OF_SYMBOLS, dict),
+        max_plan_age_s=_figure_or_off(settings, MAX_PLAN_AGE, int),
+        max_plans_a_day=_figure_or_off(settings, MAX_PLANS_A_DAY, int),
+        max_orders_a_day=_figure_or_off(settings, MAX_ORDERS_A_DAY, int),
+        refuse_leg_done=_value(settings, REFUSE_LEG_DONE, bool),
+        days_after_stop=_figure_or_off(settings, DAYS_AFTER_STOP, int),
+        max_round_trips=_figure_or_off(settings, MAX_ROUND_TRIPS, int),
+        max_volume_fraction=_figure_or_off(settings, MAX_VOLUME_FRACTION, Decimal),
+        max_pair_correlation=_figure_or_off(settings, MAX_PAIR_CORRELATION, Decimal),
+        max_average_correlation=_figure_or_off(settings, MAX_AVERAGE_CORRELATION, Decimal),
+        earnings_days_before=_figure_or_off(settings, EARNINGS_DAYS_BEFORE, int),
     )
 
 
 def _value(settings: object, place: Place, kind: type[ValueT]) -> ValueT:
-    found: Any = getattr(settings, SECTIONS[place.file])
-    for name in place.key.split("."):
-        found = getattr(found, name)
+    found = place.read(settings)
     if not isinstance(found, kind):
         raise TypeError(f"{place.file}: {place.key}: expected {kind.__name__}, was {found!r}")
     return found
+
+
+def _figure_or_off(settings: object, place: Place, kind: type[ValueT]) -> ValueT | None:
+    return None if place.read(settings) is None else _value(settings, place, kind)

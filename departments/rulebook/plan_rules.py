@@ -1,10 +1,17 @@
 """Rules on a plan as a whole, each of which rejects it; and which limits were broken before the plan."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import groupby
 
 from departments.rulebook.context import fraction_of, plain
-from departments.rulebook.limits import MAX_GROSS_EXPOSURE, MAX_POSITION_FRACTION, MAX_POSITIONS, Limits
+from departments.rulebook.limits import (
+    MAX_GROSS_EXPOSURE,
+    MAX_POSITION_FRACTION,
+    MAX_POSITIONS,
+    MAX_SECTOR_FRACTION,
+    Limits,
+)
 from departments.rulebook.portfolio import View, held_gross_usd, position_usd
 from messages.plans import Trade
 from messages.reviews import Violation
@@ -113,6 +120,7 @@ def breaches_before(trades: tuple[Trade, ...], view: View, limits: Limits) -> tu
                 key=MAX_GROSS_EXPOSURE.key,
             )
         )
+    found += _sector_breaches(view, limits, gross_usd)
     for leg in trades:
         held = view.positions.get(leg.symbol)
         held_usd = None if held is None or leg.side is Side.SELL else position_usd(held)
@@ -129,6 +137,31 @@ def breaches_before(trades: tuple[Trade, ...], view: View, limits: Limits) -> tu
                 )
             )
     return tuple(found)
+
+
+def _sector_breaches(view: View, limits: Limits, gross_usd: Decimal) -> list[Violation]:
+    """Sectors that weigh too much already, of what has a sector and a price."""
+    most = limits.max_sector_fraction
+    if most is None:
+        return []
+    values: dict[str, Decimal] = {}
+    for symbol, held in view.positions.items():
+        sector, value = limits.sectors.get(symbol), position_usd(held)
+        if sector is not None and value is not None:
+            values[sector] = values.get(sector, Decimal(0)) + value
+    return [
+        Violation(
+            code="SECTOR_FRACTION_ABOVE_MAX",
+            leg=None,
+            rule=f"sector {sector} before the plan as a fraction of gross value",
+            figure=fraction_of(value, gross_usd),
+            limit=plain(most),
+            file=MAX_SECTOR_FRACTION.file,
+            key=MAX_SECTOR_FRACTION.key,
+        )
+        for sector, value in sorted(values.items())
+        if value > most * gross_usd
+    ]
 
 
 def _gathered(trades: tuple[Trade, ...], name: Callable[[Trade], str]) -> list[tuple[str, list[Trade]]]:

@@ -5,17 +5,19 @@ What can't be known is None, and stays None through every sum it enters.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from departments.rulebook.limits import Limits
 from departments.rulebook.money import expected_money, expected_proceeds_usd, open_buy_usd, spendable_usd
+from departments.rulebook.past import Past
 from messages.plans import Trade
-from messages.reviews import Money, Violation
+from messages.reviews import Money, Today, Violation
 from messages.snapshots import (
     TERMINAL_BROKER_STATUSES,
     AccountFacts,
     AssetFacts,
+    History,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
@@ -34,6 +36,8 @@ class View:
     Attributes:
         positions: Symbols really held, long or short.
         open_orders: Live orders, the legs of brackets among them.
+        run_orders: The run's own, whatever their status.
+        past: What went before.
     """
 
     run_id: RunId
@@ -42,6 +46,8 @@ class View:
     open_orders: tuple[OrderFacts, ...]
     assets: Mapping[str, AssetFacts]
     quotes: Mapping[str, QuoteFacts]
+    run_orders: tuple[OrderFacts, ...]
+    past: Past
 
     def orders_of_others(self, symbol: str) -> tuple[OrderFacts, ...]:
         """Live orders on a symbol that this run did not place."""
@@ -52,8 +58,18 @@ class View:
         )
 
 
-def look(snapshot: Snapshot, *, run_id: RunId, buys: bool) -> View | tuple[Violation, ...]:
-    """Open a snapshot for the rules; a missing part is named, never taken for empty. Only BUYs need quotes."""
+def look(
+    snapshot: Snapshot, *, run_id: RunId, buys: bool, history: History | None = None, today: Today | None = None
+) -> View | tuple[Violation, ...]:
+    """Open a snapshot for the rules; a missing part is named, never taken for empty. Only BUYs need quotes.
+
+    Args:
+        snapshot: The look.
+        run_id: Whose orders are the run's own.
+        buys: The plan has BUYs.
+        history: What went before; None: the rules that need it miss it.
+        today: The firm's own counts; None: as above.
+    """
     quotes = snapshot.quotes
     if quotes is None and not buys:
         quotes = ()
@@ -61,13 +77,14 @@ def look(snapshot: Snapshot, *, run_id: RunId, buys: bool) -> View | tuple[Viola
         snapshot.account is None
         or snapshot.positions is None
         or snapshot.open_orders is None
+        or snapshot.run_orders is None
         or snapshot.assets is None
         or quotes is None
     ):
         needed = {
             SnapshotPart.ACCOUNT: snapshot.account,
             SnapshotPart.POSITIONS: snapshot.positions,
-            SnapshotPart.ORDERS: snapshot.open_orders,
+            SnapshotPart.ORDERS: None if snapshot.run_orders is None else snapshot.open_orders,
             SnapshotPart.ASSETS: snapshot.assets,
             SnapshotPart.QUOTES: quotes,
         }
@@ -79,6 +96,14 @@ def look(snapshot: Snapshot, *, run_id: RunId, buys: bool) -> View | tuple[Viola
         open_orders=tuple(_live(snapshot.open_orders)),
         assets={asset.symbol: asset for asset in snapshot.assets},
         quotes={quote.symbol: quote for quote in quotes},
+        run_orders=snapshot.run_orders,
+        past=Past(
+            history=history,
+            today=today,
+            clock=snapshot.clock,
+            looked_at=snapshot.begun_at,
+            own_orders=frozenset(order.order_id for order in snapshot.run_orders),
+        ),
     )
 
 
@@ -94,6 +119,9 @@ class Book:
         symbol_usd: Value held and in flight by symbol; None where there is no price.
         risk_usd: What the BUYs let in so far lose together if every stop is hit.
         unpriced: Orders in flight that can't be priced.
+        sectors: Symbol -> sector, of the house's list and of the BUYs let in so far.
+        orders: Orders of the run, sent or let in so far.
+        sold: Symbols that the run sells or has sold.
     """
 
     equity_usd: Decimal
@@ -103,21 +131,28 @@ class Book:
     symbol_usd: Mapping[str, Decimal | None]
     risk_usd: Decimal = ZERO
     unpriced: tuple[str, ...] = ()
+    sectors: Mapping[str, str] = field(default_factory=dict)
+    orders: int = 0
+    sold: frozenset[str] = frozenset()
 
     def held_usd(self, symbol: str) -> Decimal | None:
         """What is held and in flight of a symbol; None where it has no price."""
         return self.symbol_usd.get(symbol, ZERO)
 
-    def with_buy(self, symbol: str, *, reserved_usd: Decimal, risk_usd: Decimal) -> "Book":
+    def with_buy(self, symbol: str, *, reserved_usd: Decimal, risk_usd: Decimal, sector: str | None = None) -> "Book":
         """The book once a BUY is let in at its reserved value, with what it may lose."""
         held = self.held_usd(symbol)
-        return replace(
-            self,
+        return Book(
+            equity_usd=self.equity_usd,
             gross_usd=None if self.gross_usd is None else self.gross_usd + reserved_usd,
             left_usd=None if self.left_usd is None else self.left_usd - reserved_usd,
             symbols=self.symbols | {symbol},
-            risk_usd=self.risk_usd + risk_usd,
             symbol_usd={**self.symbol_usd, symbol: None if held is None else held + reserved_usd},
+            risk_usd=self.risk_usd + risk_usd,
+            unpriced=self.unpriced,
+            sectors=self.sectors if sector is None or symbol in self.sectors else {**self.sectors, symbol: sector},
+            orders=self.orders + 1,
+            sold=self.sold,
         )
 
 
@@ -170,6 +205,12 @@ def open_book(view: View, *, sells: Iterable[Trade], money: Money | Funding, lim
         symbols=frozenset(view.positions) - closed | {symbol for symbol, _ in in_flight.values()},
         symbol_usd=values,
         unpriced=unpriced,
+        sectors=limits.sectors,
+        orders=len(view.run_orders) + len(sells),
+        sold=frozenset(
+            [trade.symbol for trade in sells]
+            + [order.symbol for order in view.run_orders if order.side is Side.SELL and order.filled_qty]
+        ),
     )
 
 

@@ -3,21 +3,32 @@
 No rule on size, price or money concerns a SELL: SELLs reduce risk. Missing data is a violation, never a pass.
 """
 
-from departments.rulebook import ceilings, facts
+from departments.rulebook import ceilings, facts, market, timing
 from departments.rulebook.context import Context, Kind, Rule
 from departments.rulebook.limits import (
     ALLOW_FRACTIONAL,
+    DAYS_AFTER_STOP,
+    EARNINGS_DAYS_BEFORE,
     FUNDING,
+    MAX_AVERAGE_CORRELATION,
     MAX_GROSS_EXPOSURE,
     MAX_ORDER_QTY,
     MAX_ORDER_VALUE,
+    MAX_ORDERS_A_DAY,
+    MAX_PAIR_CORRELATION,
+    MAX_PLAN_AGE,
     MAX_PLAN_RISK,
+    MAX_PLANS_A_DAY,
     MAX_POSITION_FRACTION,
     MAX_POSITIONS,
     MAX_PRICE,
     MAX_PRICE_DEVIATION,
+    MAX_ROUND_TRIPS,
+    MAX_SECTOR_FRACTION,
+    MAX_VOLUME_FRACTION,
     MIN_POSITION_VALUE,
     MIN_PRICE,
+    REFUSE_LEG_DONE,
     RESTRICTED,
 )
 from messages.plans import Trade
@@ -133,6 +144,70 @@ RULES: tuple[Rule, ...] = (
         protects_from="buying what the house may not or does not want to own",
     ),
     Rule(
+        code="PLAN_TOO_OLD",
+        check=timing.plan_is_young,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_PLAN_AGE,
+        protects_from="carrying out what was approved for another day's market",
+    ),
+    Rule(
+        code="PLANS_ABOVE_MAX",
+        check=timing.plans_a_day_at_most,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_PLANS_A_DAY,
+        protects_from="churning, and a machine that hands in plan after plan",
+    ),
+    Rule(
+        code="LEG_DONE_TODAY",
+        check=timing.leg_is_not_done,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=REFUSE_LEG_DONE,
+        protects_from="buying twice what two plans of one day both contain",
+    ),
+    Rule(
+        code="COOL_DOWN_AFTER_STOP",
+        check=timing.no_stop_lately,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=DAYS_AFTER_STOP,
+        protects_from="buying back at once what a stop has just sold",
+    ),
+    Rule(
+        code="ROUND_TRIPS_ABOVE_MAX",
+        check=timing.round_trip_is_left,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_ROUND_TRIPS,
+        protects_from="day trading: a position that the house could not sell today without one round trip too many",
+    ),
+    Rule(
+        code="EARNINGS_NEAR",
+        check=timing.earnings_are_not_near,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=EARNINGS_DAYS_BEFORE,
+        protects_from="a price that jumps overnight, over every stop",
+    ),
+    Rule(
+        code="PAIR_CORRELATION_ABOVE_MAX",
+        check=market.no_holding_moves_alike,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_PAIR_CORRELATION,
+        protects_from="one bet under two names",
+    ),
+    Rule(
+        code="AVERAGE_CORRELATION_ABOVE_MAX",
+        check=market.holdings_move_apart,
+        kind=Kind.FACT,
+        sides=BUYS,
+        place=MAX_AVERAGE_CORRELATION,
+        protects_from="a portfolio that falls as one",
+    ),
+    Rule(
         code="QUANTITY_NOT_WHOLE",
         check=ceilings.whole_shares,
         room=ceilings.lots_room,
@@ -158,6 +233,24 @@ RULES: tuple[Rule, ...] = (
         sides=BUYS,
         place=MAX_ORDER_VALUE,
         protects_from="a slip of the finger in the price or quantity",
+    ),
+    Rule(
+        code="VOLUME_FRACTION_ABOVE_MAX",
+        check=market.volume_fraction_at_most,
+        room=market.volume_fraction_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_VOLUME_FRACTION,
+        protects_from="moving the price against ourselves, and positions that nobody takes back",
+    ),
+    Rule(
+        code="ORDERS_ABOVE_MAX",
+        check=timing.orders_a_day_at_most,
+        room=timing.orders_a_day_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_ORDERS_A_DAY,
+        protects_from="a loop that places order after order: once five orders a stock",
     ),
     Rule(
         code="PLAN_RISK_ABOVE_MAX",
@@ -196,6 +289,15 @@ RULES: tuple[Rule, ...] = (
         protects_from="leverage beyond what the house carries overnight",
     ),
     Rule(
+        code="SECTOR_FRACTION_ABOVE_MAX",
+        check=ceilings.sector_fraction_at_most,
+        room=ceilings.sector_fraction_room,
+        kind=Kind.CEILING,
+        sides=BUYS,
+        place=MAX_SECTOR_FRACTION,
+        protects_from="one industry weighing too much",
+    ),
+    Rule(
         code="FUNDING_EXCEEDED",
         check=ceilings.funding_suffices,
         room=ceilings.funding_room,
@@ -218,9 +320,11 @@ RULES: tuple[Rule, ...] = (
 FACTS = tuple(rule for rule in RULES if rule.kind is Kind.FACT)
 CEILINGS = tuple((rule, rule.room) for rule in RULES if rule.kind is Kind.CEILING and rule.room is not None)
 FLOORS = tuple(rule for rule in RULES if rule.kind is Kind.FLOOR)
+_FACTS_OF_BUYS = tuple(rule.check for rule in FACTS if Side.BUY in rule.sides)
+_FACTS_OF_SELLS = tuple(rule.check for rule in FACTS if Side.SELL in rule.sides)
 
 
 def facts_against(leg: Trade, context: Context) -> tuple[Violation, ...]:
     """All facts that speak against a leg."""
-    found = (rule.check(leg, context) for rule in FACTS if leg.side in rule.sides)
-    return tuple(violation for violation in found if violation is not None)
+    checks = _FACTS_OF_BUYS if leg.side is Side.BUY else _FACTS_OF_SELLS
+    return tuple([found for check in checks if (found := check(leg, context)) is not None])

@@ -1,7 +1,7 @@
 """Accounts, plans and questions to Compliance and Operations, in plain figures."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,15 +14,21 @@ from messages.envelope import Envelope
 from messages.message import Message
 from messages.plans import Trade
 from messages.proposals import FitBuys
-from messages.reviews import Money, ReviewPlan, Stage
+from messages.reviews import Money, ReviewPlan, Stage, Today
 from messages.snapshots import (
+    HISTORY_DAYS,
     AccountFacts,
     AssetFacts,
+    BarFacts,
     BrokerStatus,
+    ClockFacts,
+    FillFacts,
+    History,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
     Snapshot,
+    TradingDay,
 )
 from messages.values import (
     AccountName,
@@ -39,6 +45,7 @@ from messages.values import (
 from tests.builders import november
 
 NOW = datetime(2025, 11, 10, 15, 9, 12, tzinfo=UTC)
+DAY = NOW.date()
 RUN = run_id_for("paper", "a plan")
 OTHER_RUN = run_id_for("paper", "another plan")
 
@@ -156,6 +163,79 @@ def open_order(
     )
 
 
+def clock(at: datetime = NOW) -> ClockFacts:
+    """The broker's clock, in the middle of a session."""
+    return ClockFacts(at=at, is_open=True, next_open=at + timedelta(days=1), next_close=at + timedelta(hours=4))
+
+
+def trading_days(last: date = DAY, count: int = HISTORY_DAYS) -> tuple[TradingDay, ...]:
+    """The weekdays up to that day, oldest first; winter time."""
+    days = [day for n in range(2 * count + 2) if (day := last - timedelta(days=n)).weekday() < 5]
+    return tuple(
+        TradingDay(
+            day=day,
+            opens_at=datetime.combine(day, time(14, 30), UTC),
+            closes_at=datetime.combine(day, time(21), UTC),
+        )
+        for day in reversed(days[:count])
+    )
+
+
+def fill(
+    symbol: str,
+    side: Side,
+    at: datetime = NOW - timedelta(minutes=24),
+    *,
+    order_type: str = "market",
+    order_id: str = "an order before",
+    qty: Figure = 10,
+) -> FillFacts:
+    """One execution at $20, of an order of others unless its id says otherwise."""
+    return FillFacts(
+        activity_id=f"{at:%Y%m%d%H%M%S}::{symbol}{side.value}",
+        order_id=OrderId(order_id),
+        symbol=symbol,
+        side=side,
+        qty=Decimal(qty),
+        price_usd=Decimal(20),
+        at=at,
+        order_type=order_type,
+    )
+
+
+def bars(symbol: str, closes: Iterable[Figure], *, volume: Figure = 1_000, last: date = DAY) -> list[BarFacts]:
+    """Daily bars with these closes, the newest on `last`; as many calendar days as closes."""
+    prices = [Decimal(close) for close in closes]
+    return [
+        BarFacts(
+            symbol=symbol,
+            day=last - timedelta(days=len(prices) - 1 - n),
+            open_usd=price,
+            high_usd=price,
+            low_usd=price,
+            close_usd=price,
+            volume=Decimal(volume),
+        )
+        for n, price in enumerate(prices)
+    ]
+
+
+def history(**parts: Any) -> History:
+    """Ten trading days up to today in which nothing happened, unless told otherwise; bars are not read."""
+    fields = {"read_at": NOW, "trading_days": trading_days(), "fills": ()}
+    return History.model_validate({**fields, **parts})
+
+
+def today(**changes: Any) -> Today:
+    """The first plan of the day, approved a minute ago, unless told otherwise."""
+    fields = {"plans": 0, "orders": 0, "approved_at": NOW - timedelta(minutes=1), "asked_at": NOW}
+    return Today.model_validate({**fields, **changes})
+
+
+QUIET = history()
+FIRST = today()
+
+
 def snapshot(
     trades: Iterable[Trade],
     *,
@@ -179,6 +259,7 @@ def snapshot(
         positions=positions,
         open_orders=tuple(open_orders),
         run_orders=(),
+        clock=clock(),
         assets=tuple({**known, **{facts.symbol: facts for facts in assets}}.values()),
         quotes=tuple({**quoted, **{facts.symbol: facts for facts in quotes}}.values()),
     )
@@ -203,14 +284,35 @@ def gate_money(
     )
 
 
-def at_submission(trades: Iterable[Trade], look: Snapshot, funding: Funding = Funding.PROCEEDS) -> ReviewPlan:
-    """Ask Compliance before anything is sent."""
+def at_submission(
+    trades: Iterable[Trade],
+    look: Snapshot,
+    funding: Funding = Funding.PROCEEDS,
+    *,
+    past: History | None = QUIET,
+    counts: Today | None = FIRST,
+) -> ReviewPlan:
+    """Ask Compliance before anything is sent; nothing happened before unless told otherwise."""
     return ReviewPlan(
-        run_id=RUN, review=1, stage=Stage.SUBMISSION, trades=tuple(trades), snapshot=look, funding=funding
+        run_id=RUN,
+        review=1,
+        stage=Stage.SUBMISSION,
+        trades=tuple(trades),
+        snapshot=look,
+        funding=funding,
+        history=past,
+        today=counts,
     )
 
 
-def at_recheck(trades: Iterable[Trade], look: Snapshot, money: Money | None) -> ReviewPlan:
+def at_recheck(
+    trades: Iterable[Trade],
+    look: Snapshot,
+    money: Money | None,
+    *,
+    past: History | None = QUIET,
+    counts: Today | None = FIRST,
+) -> ReviewPlan:
     """Ask Compliance at the gate."""
     return ReviewPlan(
         run_id=RUN,
@@ -220,12 +322,21 @@ def at_recheck(trades: Iterable[Trade], look: Snapshot, money: Money | None) -> 
         snapshot=look,
         funding=Funding.PROCEEDS if money is None else money.funding,
         money=money,
+        history=past,
+        today=counts,
     )
 
 
-def to_fit(trades: Iterable[Trade], look: Snapshot, money: Money) -> FitBuys:
+def to_fit(
+    trades: Iterable[Trade],
+    look: Snapshot,
+    money: Money,
+    *,
+    past: History | None = QUIET,
+    counts: Today | None = FIRST,
+) -> FitBuys:
     """Ask Operations at the gate."""
-    return FitBuys(run_id=RUN, fit=1, trades=tuple(trades), snapshot=look, money=money)
+    return FitBuys(run_id=RUN, fit=1, trades=tuple(trades), snapshot=look, money=money, history=past, today=counts)
 
 
 def enveloped(message: Message, recipient: Recipient) -> Envelope:
@@ -268,15 +379,17 @@ def context(
     sells: Iterable[Trade] = (),
     money: Money | Funding = Funding.PROCEEDS,
     rules: Settings | None = None,
+    past: History | None = QUIET,
+    counts: Today | None = FIRST,
 ) -> Context:
     """What a leg is judged on."""
     limits = limits_of(settings() if rules is None else rules)
-    view = viewed(look)
+    view = viewed(look, past=past, counts=counts)
     return Context(view=view, book=open_book(view, sells=sells, money=money, limits=limits), limits=limits)
 
 
-def viewed(look: Snapshot) -> View:
+def viewed(look: Snapshot, *, past: History | None = QUIET, counts: Today | None = FIRST) -> View:
     """A look, opened for the rules; it must be whole."""
-    view = opened(look, run_id=RUN, buys=True)
+    view = opened(look, run_id=RUN, buys=True, history=past, today=counts)
     assert isinstance(view, View)
     return view

@@ -538,9 +538,7 @@ def risk_of_each_leg_alone(monkeypatch):
     monkeypatch.setattr(
         portfolio.Book,
         "with_buy",
-        lambda book, symbol, *, reserved_usd, risk_usd: real(
-            book, symbol, reserved_usd=reserved_usd, risk_usd=risk_usd * 0
-        ),
+        lambda book, symbol, *, risk_usd, **more: real(book, symbol, risk_usd=risk_usd * 0, **more),
     )
 
 

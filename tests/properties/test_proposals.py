@@ -24,7 +24,20 @@ from messages.plans import Plan
 from messages.reviews import Decision
 from messages.snapshots import ClockFacts
 from messages.values import AccountName, Funding, PlanId, Side
-from tests.builders.portfolio import NOW, asset, at_submission, buy, held, open_order, quote, sell, settings, snapshot
+from tests.builders.portfolio import (
+    FIRST,
+    NOW,
+    QUIET,
+    asset,
+    at_submission,
+    buy,
+    held,
+    open_order,
+    quote,
+    sell,
+    settings,
+    snapshot,
+)
 
 POOL = tuple(f"N{number:02}" for number in range(14))
 OPEN = ClockFacts(at=NOW, is_open=True, next_open=NOW + timedelta(days=1), next_close=NOW + timedelta(hours=6))
@@ -99,6 +112,8 @@ def questions(draw) -> tuple[Ask, Settings]:
         assets=[asset(one.symbol, status=draw(st.sampled_from(("active",) * 9 + ("inactive",)))) for one in candidates],
     ).model_copy(update={"clock": OPEN})
     question = Ask(
+        history=QUIET,
+        today=FIRST,
         account="paper",
         candidates=candidates,
         kept=tuple(kept),
@@ -178,6 +193,8 @@ def left_of_half(prices: list[Decimal], equity: Decimal) -> str | None:
         assets=[asset(one.symbol) for one in candidates],
     ).model_copy(update={"clock": OPEN})  # fmt: skip
     question = Ask(
+        history=QUIET,
+        today=FIRST,
         account="paper", candidates=candidates, snapshot=look, funding=Funding.PROCEEDS,
         method=SizingMethod.EQUAL, target_fraction=Decimal("0.5"),
     )  # fmt: skip
@@ -232,6 +249,8 @@ def test_a_planted_fault_is_caught(monkeypatch, plant):
         assets=[asset(one.symbol) for one in candidates],
     ).model_copy(update={"clock": OPEN})
     question = Ask(
+        history=QUIET,
+        today=FIRST,
         account="paper",
         candidates=candidates,
         kept=kept,

@@ -22,7 +22,7 @@ PURE = {
     "executive": "approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets volatility",
-    "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
+    "rulebook": "ceilings context facts fitting limits market money needs past plan_rules portfolio rules timing",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
         "sheet snapshot_asks state strangers unknowns views watch"

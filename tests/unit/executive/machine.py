@@ -9,7 +9,7 @@ from departments.executive.execution import Step, advance
 from departments.executive.phases import Held, Phase, Queued
 from departments.executive.run import Leg, Run
 from departments.office.settings import Settings
-from messages.control import BeginRun, Deadline, DeadlinePassed
+from messages.control import BeginRun, DayTally, Deadline, DeadlinePassed
 from messages.envelope import Outgoing
 from messages.message import Message, RunMessage
 from messages.orders import (
@@ -28,6 +28,7 @@ from messages.snapshots import (
     AccountFacts,
     BrokerStatus,
     ClockFacts,
+    History,
     OrderFacts,
     PositionFacts,
     Snapshot,
@@ -204,16 +205,19 @@ class Driver:
 
     # -- what others answer ----------------------------------------------------------------------------------------
 
-    def begin(self) -> "Driver":
+    def begin(self, tally: DayTally | None = None) -> "Driver":
         """It is the run's turn."""
-        self.tell(BeginRun(run_id=self.run.run_id, plan_id=self.run.plan.plan_id))
+        self.tell(BeginRun(run_id=self.run.run_id, plan_id=self.run.plan.plan_id, tally=tally))
         return self
 
     def look(self, **changes: Any) -> "Driver":
-        """Trading answers the newest ask."""
+        """Trading answers the newest ask, with a history in which nothing happened where one is asked for."""
         ask = self.last_sent(RequestSnapshot)
+        history = History(read_at=self.now, trading_days=(), fills=()) if ask.history else None
         snapshot = a_snapshot(self.run, **changes)
-        self.tell(SnapshotReady(run_id=self.run.run_id, ask=ask.ask, purpose=ask.purpose, snapshot=snapshot))
+        self.tell(
+            SnapshotReady(run_id=self.run.run_id, ask=ask.ask, purpose=ask.purpose, snapshot=snapshot, history=history)
+        )
         return self
 
     def review(self, drop: tuple[str, ...] = (), **changes: Any) -> "Driver":

@@ -23,9 +23,11 @@ from departments.executive.phases import (
     Stopping,
     Verifying,
 )
+from departments.office.settings import ComplianceSettings, CoolDown, DailyRules, DayTrades
 from messages.control import (
     AbortRun,
     BeginRun,
+    DayTally,
     Deadline,
     DeadlinePassed,
     HaltRun,
@@ -54,7 +56,7 @@ from messages.orders import (
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import PlanReviewed, ReviewPlan, Stage, Violation
 from messages.values import Recipient, SellShortfall, Side
-from tests.builders.plans import a_plan, some_settings
+from tests.builders.plans import NOW, a_plan, some_settings
 from tests.unit.executive.machine import CASH, Driver, a_snapshot, an_update, decisions, facts_of, held_for
 
 RESIZE, ABORT, HOLD = SellShortfall.RESIZE, SellShortfall.ABORT, SellShortfall.HOLD
@@ -1042,3 +1044,62 @@ def test_phases_are_values():
     driver = at(Fitting)
 
     assert replace(driver.phase) == driver.phase
+
+
+# -- what the rules are told beside the look ---------------------------------------------------------------------------
+
+TALLY = DayTally(day=NOW.date(), plans=2, orders=32)
+
+
+def test_the_rules_are_told_of_the_day_before_the_start_at_the_gate_and_at_the_recheck():
+    driver = Driver.of(a_plan(sells=1, buys=1)).begin(TALLY).look().review().fill("S01").look()
+    driver.now += timedelta(seconds=9)
+    driver.fit()
+
+    asks = [*driver.all_sent(ReviewPlan), *driver.all_sent(FitBuys)]
+    approved_at = driver.run.approval.approved_at
+    assert [(ask.today.plans, ask.today.orders) for ask in asks] == [(2, 32)] * 3
+    assert {ask.today.approved_at for ask in asks} == {approved_at}
+    assert [ask.today.asked_at for ask in asks] == [NOW, NOW + timedelta(seconds=9), NOW]
+    assert all(ask.history is not None for ask in asks)
+
+
+def test_on_the_next_day_nothing_was_done_yet():
+    driver = Driver.of(a_plan(sells=1, buys=1)).begin(TALLY)
+    driver.now += timedelta(days=1)
+
+    driver.look()
+
+    assert (driver.last_sent(ReviewPlan).today.plans, driver.last_sent(ReviewPlan).today.orders) == (0, 0)
+
+
+def test_a_run_begun_before_the_firm_counted_is_told_nothing_of_the_day():
+    assert Driver.of().begin().look().last_sent(ReviewPlan).today is None
+
+
+@pytest.mark.parametrize(("later", "asked"), [(timedelta(hours=1), False), (timedelta(days=1), True)])
+def test_a_history_of_another_day_is_read_anew_at_the_gate(later, asked):
+    driver = Driver.of(a_plan(sells=1, buys=1)).begin(TALLY).look().review()
+    driver.now += later
+
+    driver.fill("S01")
+    ask = driver.last_sent(RequestSnapshot)
+    driver.look()
+
+    assert ask.purpose is SnapshotPurpose.GATE
+    assert bool(ask.history) is asked
+    assert driver.last_sent(FitBuys).history.read_at == (driver.now if asked else NOW)
+
+
+def test_where_no_rule_looks_back_no_history_is_asked_for():
+    rules = ComplianceSettings(
+        cool_down=CoolDown(days_after_stop=None),
+        day_trades=DayTrades(max_round_trips=None),
+        daily=DailyRules(refuse_leg_done=False),
+    )
+    driver = Driver.of(a_plan(sells=1, buys=1), some_settings(compliance=rules)).begin(TALLY).look().review()
+    driver.now += timedelta(days=1)
+    driver.fill("S01").look()
+
+    assert {ask.history for ask in driver.all_sent(RequestSnapshot)} == {()}
+    assert driver.last_sent(FitBuys).history is None

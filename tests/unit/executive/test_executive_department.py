@@ -1,33 +1,45 @@
 """The CEO's mail: the queue, halts, letters about runs that are over, and a fold that leaves closed runs out."""
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from departments.executive.department import ExecutiveDepartment, ExecutiveState
-from departments.executive.phases import Ended, Held, Outcome, Queued, Received
+from departments.executive.phases import Ended, Held, Outcome, Queued, Received, Verifying
 from departments.office.department import Handled
 from messages.control import (
     AbortRun,
     BeginRun,
+    DayTally,
     DeadLetter,
     Deadline,
     DeadlinePassed,
     HaltRun,
     HaltTrading,
     HoldRun,
+    OrdersSent,
     PlanQueued,
     ResumeTrading,
     RunFinished,
 )
 from messages.envelope import Envelope, Outgoing
 from messages.message import Message
-from messages.orders import BrokerHealthChanged, RunEnded, StreamHealth
+from messages.orders import (
+    BrokerHealthChanged,
+    OrderStatus,
+    PlaceOrders,
+    RunEnded,
+    SnapshotPurpose,
+    SnapshotReady,
+    StreamHealth,
+)
 from messages.plans import Mode
+from messages.reviews import PlanReviewed, ReviewPlan
 from messages.values import Recipient
 from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, an_approval, run_id_of, some_settings
+from tests.unit.executive.machine import Driver, a_snapshot, an_update, decisions, positions_after
 
 ONE, TWO = a_plan(plan_id="PLAN_1"), a_plan(plan_id="PLAN_2")
 FIRST, SECOND = run_id_of(ONE), run_id_of(TWO)
@@ -43,6 +55,7 @@ class Ceo:
     sent: list[Outgoing] = field(default_factory=list)
     handled: list[Message] = field(default_factory=list)
     last: Handled[Any] | None = None
+    now: datetime = NOW
 
     def hand(self, message: Message) -> Handled[Any]:
         """One piece of mail."""
@@ -55,7 +68,7 @@ class Ceo:
             sent_at=NOW,
             message=message,
         )
-        self.last = self.department.handle(self.state, envelope, NOW, some_settings())
+        self.last = self.department.handle(self.state, envelope, self.now, some_settings())
         self.state = self.last.state
         self.sent.extend(self.last.outgoing)
         return self.last
@@ -318,3 +331,91 @@ def test_folding_the_account_stream_and_the_open_runs_alone_gives_the_same():
             replayed.hand(message)
 
     assert replayed.state == ceo.state
+
+
+# -- what was done today -----------------------------------------------------------------------------------------------
+
+MONDAY, TUESDAY = date(2025, 11, 10), date(2025, 11, 11)
+
+
+def begun(ceo):
+    return [(word.tally.day, word.tally.plans, word.tally.orders) for word in ceo.of_kind(BeginRun)]
+
+
+def finish(ceo, run_id, *sent):
+    return ceo.tell(RunFinished(ended_run_id=run_id, outcome="completed", sent=sent))
+
+
+def test_a_run_is_told_of_the_plans_and_orders_before_it_that_day():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO))
+
+    finish(ceo, FIRST, OrdersSent(day=MONDAY, orders=16))
+
+    assert begun(ceo) == [(MONDAY, 0, 0), (MONDAY, 1, 16)]
+    assert ceo.state.runs[SECOND].run.tally == DayTally(day=MONDAY, plans=1, orders=16)
+
+
+def test_a_new_day_begins_at_midnight_in_new_york():
+    ceo = Ceo(now=datetime(2025, 11, 11, 4, 59, 59, tzinfo=UTC)).tell(a_submission(ONE), a_submission(TWO))
+
+    ceo.now += timedelta(seconds=1)
+    finish(ceo, FIRST, OrdersSent(day=MONDAY, orders=16))
+
+    assert begun(ceo) == [(MONDAY, 0, 0), (TUESDAY, 0, 0)]
+
+
+def test_orders_of_a_run_that_went_on_the_next_day_count_on_their_days():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO))
+
+    ceo.now += timedelta(days=1)
+    finish(ceo, FIRST, OrdersSent(day=MONDAY, orders=5), OrdersSent(day=TUESDAY, orders=11))
+
+    assert begun(ceo)[1] == (TUESDAY, 0, 11)
+
+
+def test_orders_are_counted_when_they_are_handed_to_trading():
+    driver = Driver.of(a_plan(sells=1, buys=2)).to_rechecking()
+    ceo = Ceo(state=ExecutiveState(runs={driver.run.run_id: driver.phase}))
+    ask = driver.last_sent(ReviewPlan)
+
+    ceo.hand(
+        PlanReviewed(
+            run_id=ask.run_id,
+            review=ask.review,
+            snapshot_id=ask.snapshot.snapshot_id,
+            rejected=False,
+            legs=decisions(ask.trades),
+        )
+    )
+
+    assert len(ceo.of_kind(PlaceOrders)) == 1
+    assert ceo.state.runs[ask.run_id].run.sent_on == (OrdersSent(day=MONDAY, orders=2),)
+
+
+def test_the_orders_of_a_run_are_told_when_it_ends():
+    driver = Driver.of(a_plan(sells=1, buys=0)).to_selling()
+    run = replace(driver.run, sent_on=(OrdersSent(day=MONDAY, orders=1),))
+    ceo = Ceo(state=ExecutiveState(runs={run.run_id: Verifying(run=run, outcome=Outcome.ABORTED, reason=None, ask=7)}))
+    snapshot = a_snapshot(run, positions=positions_after(run), run_orders=())
+
+    ceo.hand(SnapshotReady(run_id=run.run_id, ask=7, purpose=SnapshotPurpose.VERIFY, snapshot=snapshot))
+
+    assert ceo.of_kind(RunFinished)[0].sent == (OrdersSent(day=MONDAY, orders=1),)
+
+
+def test_a_resend_of_the_same_order_is_none_more():
+    driver = Driver.of(a_plan(sells=1, buys=0)).to_selling()
+    ceo = Ceo(state=ExecutiveState(runs={driver.run.run_id: driver.phase}))
+
+    ceo.hand(an_update(driver.run, "S01", OrderStatus.ABSENT))
+
+    assert ceo.of_kind(PlaceOrders) != []
+    assert ceo.state.runs[driver.run.run_id].run.sent_on == ()
+
+
+def test_mail_from_before_the_firm_counted_is_still_read():
+    begin = BeginRun.model_validate_json('{"run_id":"R1","plan_id":"P"}')
+    finished = RunFinished.model_validate_json('{"ended_run_id":"R1","outcome":"completed"}')
+
+    assert begin.tally is None
+    assert finished.sent == ()

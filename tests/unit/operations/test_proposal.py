@@ -10,13 +10,15 @@ from departments.compliance.review import review
 from departments.office.settings import OnViolation, Regime, SizingMethod
 from departments.operations.candidates import Candidate
 from departments.operations.proposal import Ask, Proposal, propose
-from departments.operations.reasons import in_words
+from departments.operations.reasons import in_words, quote_is_fresh
 from departments.rulebook.limits import limits_of
 from messages.reviews import Decision
 from messages.snapshots import ClockFacts
 from messages.values import Funding, Side
 from tests.builders.portfolio import (
+    FIRST,
     NOW,
+    QUIET,
     account_of_november_10,
     asset,
     at_submission,
@@ -54,7 +56,7 @@ def ask(candidates, *, equity="100000", cash=None, kept=(), target="0.90", clock
         assets=[*(asset(one.symbol) for one in candidates), *assets],
         **account,
     ).model_copy(update={"clock": clock})
-    given = {"funding": Funding.PROCEEDS, "method": SizingMethod.EQUAL, **more}
+    given = {"funding": Funding.PROCEEDS, "method": SizingMethod.EQUAL, "history": QUIET, "today": FIRST, **more}
     return Ask(
         account="paper",
         candidates=tuple(candidates),
@@ -250,7 +252,6 @@ def test_a_risk_budget_loses_the_same_at_each_stop_and_no_more_than_allowed():
         ({"assets": [asset("AA", status="inactive")]}, "ASSET_NOT_ACTIVE"),
         ({"open_orders": [open_order("AA", Side.BUY, 1, limit="9")]}, "ORDER_OF_OTHERS_OPEN"),
         ({"clock": OPEN.model_copy(update={"at": NOW + timedelta(seconds=901)})}, "QUOTE_STALE"),
-        ({"clock": None}, "QUOTE_STALE"),
         ({"quotes": [quote("AA", "10").model_copy(update={"at": None})]}, "QUOTE_STALE"),
     ],
 )
@@ -259,6 +260,13 @@ def test_what_speaks_against_a_name_leaves_it_out_with_the_reason(changes, code)
 
     assert reason(proposal, "AA") == code
     assert proposal.trades == ()
+
+
+def test_without_the_brokers_clock_nothing_that_looks_back_lets_a_name_in():
+    proposal = propose(ask(names(AA="10"), clock=None), RULES)
+
+    assert reason(proposal, "AA") == "LEG_DONE_TODAY"
+    assert quote_is_fresh(quote("AA", 10), None, timedelta(1)).figure == "broker's clock missing"
 
 
 def test_an_old_quote_is_no_reason_while_the_market_is_closed():

@@ -349,3 +349,100 @@ def test_without_an_ask_price_neither_value_nor_risk_lets_anything_in():
     assert ceilings.plan_risk_room(leg, judged) == 0
     assert ceilings.order_value_at_most(leg, judged).figure == "ask price missing"
     assert ceilings.plan_risk_at_most(leg, judged).figure == "ask price missing"
+
+
+SECTORS = {"CVE": "Energy", "XOM": "Energy", "KO": "Staples"}
+
+
+def sector_rules(most="0.40", **sectors):
+    return settings(
+        hard_constraints={"exposure": {"max_sector_fraction": most, "max_gross_exposure_fraction": 9}},
+        compliance={"sectors": {"of_symbols": sectors or SECTORS}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("qty", "figure", "room"),
+    [
+        # Energy 300 and Staples 600 held: with 6 bought at 10, 360 of 960 are 0.375
+        ("9", None, "10"),
+        ("10", None, "10"),
+        ("11", "0.405941", "10"),
+    ],
+)
+def test_a_sector_stays_within_its_fraction_of_gross_value(qty, figure, room):
+    leg = shares(qty, limit="10")
+    positions = [held("XOM", 30, 10), held("KO", 60, 10)]
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, positions=positions), rules=sector_rules())
+
+    violation = ceilings.sector_fraction_at_most(leg, judged)
+
+    assert (violation.figure if violation else None) == figure
+    assert ceilings.sector_fraction_room(leg, judged) == Decimal(room)
+    if violation:
+        assert (violation.limit, violation.file, violation.key) == (
+            "0.4",
+            "hard_constraints.yaml",
+            "exposure.max_sector_fraction",
+        )
+
+
+def test_a_sector_that_weighs_too_much_already_is_not_bought():
+    leg = shares("1", limit="10")
+    positions = [held("XOM", 41, 10), held("KO", 59, 10)]
+    judged = context(snapshot([leg], equity=100_000, cash=100_000, positions=positions), rules=sector_rules())
+
+    assert ceilings.sector_fraction_room(leg, judged) == 0
+    assert ceilings.sector_fraction_at_most(leg, judged).figure == "0.415842"
+
+
+def test_the_houses_list_says_the_sector_before_the_plan_does():
+    positions = [held("XOM", 41, 10), held("KO", 59, 10)]
+    named = shares("1", limit="10", sector="Staples")
+    look = snapshot([named], equity=100_000, cash=100_000, positions=positions)
+    of_held = {"XOM": "Energy", "KO": "Staples"}
+
+    assert ceilings.sector_fraction_at_most(named, context(look, rules=sector_rules())) is not None
+    assert ceilings.sector_fraction_at_most(named, context(look, rules=sector_rules(**of_held))).figure == "0.59406"
+    wide = sector_rules("0.60", **of_held)
+    assert ceilings.sector_fraction_at_most(named, context(look, rules=wide)) is None
+
+
+def test_what_has_no_sector_is_named_and_nothing_is_let_in():
+    leg = shares("1", limit="10")
+    positions = [held("XOM", 1, 10), held("KO", 60, 10), held("ODD", 1, 10)]
+    look = snapshot([leg], equity=100_000, cash=100_000, positions=positions)
+    rules = sector_rules(XOM="Energy", KO="Staples")
+
+    assert ceilings.sector_fraction_at_most(leg, context(look, rules=rules)).figure == "sector missing of CVE, ODD"
+    assert ceilings.sector_fraction_room(leg, context(look, rules=rules)) == 0
+
+
+def test_of_many_without_a_sector_some_are_named():
+    leg = shares("1", limit="10", sector="Energy")
+    look = snapshot([leg], equity=100_000, cash=100_000, positions=[held(f"H{n:02}", 1, 10) for n in range(10)])
+
+    figure = ceilings.sector_fraction_at_most(leg, context(look, rules=sector_rules(KO="Staples"))).figure
+
+    assert figure == "sector missing of H00, H01, H02, H03, H04, H05, H06, H07 and 2 more"
+
+
+def test_what_has_no_price_leaves_no_room_in_any_sector():
+    leg = shares("1", limit="10")
+    unpriced = snapshot([leg], equity=100_000, cash=100_000, positions=[held("XOM", 1, None), held("KO", 60, 10)])
+    in_flight = snapshot([leg], equity=100_000, cash=100_000, open_orders=[open_order("KO", Side.BUY, None)])
+
+    for look, figure in ((unpriced, "price missing of XOM"), (in_flight, "price missing of KO")):
+        judged = context(look, rules=sector_rules())
+        assert ceilings.sector_fraction_at_most(leg, judged).figure == figure
+        assert ceilings.sector_fraction_room(leg, judged) == 0
+
+
+def test_a_sector_of_all_is_no_limit_and_as_shipped_there_is_none():
+    leg = shares("1", limit="10")
+    look = snapshot([leg], equity=100_000, cash=100_000)
+
+    assert ceilings.sector_fraction_room(leg, context(look, rules=sector_rules("1"))) is None
+    assert ceilings.sector_fraction_at_most(leg, context(look, rules=sector_rules("1"))) is None
+    assert ceilings.sector_fraction_room(leg, context(look)) is None
+    assert ceilings.sector_fraction_at_most(leg, context(look)) is None

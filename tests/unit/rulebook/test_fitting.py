@@ -211,3 +211,46 @@ def test_a_share_dearer_than_the_largest_position_is_dropped():
     look = snapshot(legs, equity=10_000, cash=10_000)
 
     assert outcome(fitted(legs, look)) == [("B01", "drop", "0", ["POSITION_FRACTION_ABOVE_MAX"])]
+
+
+SECTORS = settings(
+    hard_constraints={
+        "exposure": {"max_sector_fraction": "0.40"},
+        "position_limits": {"max_position_fraction": "0.9"},
+    },
+    compliance={"risk": {"max_plan_risk_fraction": 1}},
+)
+
+
+def of_sector(leg, symbol, qty, sector, score):
+    return buy(leg, symbol, qty, 10, limit=10, sector=sector, score=score)
+
+
+def test_a_plan_over_three_sectors_fills_an_empty_account():
+    """The first BUY would be all of it; what counts is what the whole plan makes of it."""
+    legs = [of_sector(f"B0{n}", f"N{n}", 300, sector, 9 - n) for n, sector in enumerate(("Tech", "Energy", "Health"))]
+    look = snapshot(legs, equity=100_000, cash=100_000)
+
+    assert outcome(fitted(legs, look, rules=SECTORS)) == [(f"B0{n}", "keep", "300", []) for n in range(3)]
+
+
+def test_a_plan_of_one_sector_buys_none_of_it_for_an_empty_account():
+    legs = [of_sector("B01", "AA", 300, "Tech", 2), of_sector("B02", "BB", 300, "Tech", 1)]
+    look = snapshot(legs, equity=100_000, cash=100_000)
+
+    assert [decision.qty for decision in fitted(legs, look, rules=SECTORS)] == [0, 0]
+
+
+def test_a_sector_is_cut_to_its_part_of_what_is_let_in():
+    """Cutting Tech to its part lets in less, of which its part is less again, until the two agree."""
+    legs = [of_sector("B01", "AA", 600, "Tech", 3), of_sector("B02", "BB", 300, "Energy", 2)]
+    legs.append(of_sector("B03", "CC", 300, "Health", 1))
+    look = snapshot(legs, equity=100_000, cash=100_000)
+
+    decisions = fitted(legs, look, rules=SECTORS)
+
+    assert outcome(decisions) == [
+        ("B01", "cut", "400", ["SECTOR_FRACTION_ABOVE_MAX"]),
+        ("B02", "keep", "300", []),
+        ("B03", "keep", "300", []),
+    ]

@@ -24,6 +24,18 @@ SHIPPED = {
     ("hard_constraints.yaml", "position_limits.max_positions_total"): 30,
     ("hard_constraints.yaml", "position_limits.max_position_fraction"): Decimal("0.08"),
     ("hard_constraints.yaml", "exposure.max_gross_exposure_fraction"): Decimal("2.0"),
+    ("hard_constraints.yaml", "exposure.max_sector_fraction"): None,
+    ("compliance_config.yaml", "sectors.of_symbols"): {},
+    ("compliance_config.yaml", "approval.max_plan_age_s"): 64_800,
+    ("compliance_config.yaml", "daily.max_plans"): 3,
+    ("compliance_config.yaml", "daily.max_orders"): 200,
+    ("compliance_config.yaml", "daily.refuse_leg_done"): True,
+    ("compliance_config.yaml", "cool_down.days_after_stop"): 3,
+    ("compliance_config.yaml", "day_trades.max_round_trips"): 4,
+    ("compliance_config.yaml", "liquidity.max_volume_fraction"): None,
+    ("compliance_config.yaml", "correlation.max_pair"): None,
+    ("compliance_config.yaml", "correlation.max_average"): None,
+    ("compliance_config.yaml", "earnings.days_before"): None,
     ("executive_config.yaml", "funding"): "proceeds",
     ("operations_config.yaml", "allow_fractional"): False,
 }
@@ -61,6 +73,18 @@ def test_limits_are_the_shipped_figures():
         max_position_fraction=Decimal("0.08"),
         max_gross_exposure_fraction=Decimal("2.0"),
         allow_fractional=False,
+        max_sector_fraction=None,
+        sectors={},
+        max_plan_age_s=64_800,
+        max_plans_a_day=3,
+        max_orders_a_day=200,
+        refuse_leg_done=True,
+        days_after_stop=3,
+        max_round_trips=4,
+        max_volume_fraction=None,
+        max_pair_correlation=None,
+        max_average_correlation=None,
+        earnings_days_before=None,
     )
 
 
@@ -75,17 +99,46 @@ def test_each_limit_follows_its_own_key():
                 "risk": {"max_plan_risk_fraction": 8, "assumed_stop_fraction": 1},
                 "restricted": {"symbols": ["GME"]},
                 "cash": {"cash_reserve": 9},
+                "sectors": {"of_symbols": {"NVDA": "Technology"}},
+                "approval": {"max_plan_age_s": 14},
+                "daily": {"max_plans": 15, "max_orders": 16, "refuse_leg_done": False},
+                "cool_down": {"days_after_stop": 7},
+                "day_trades": {"max_round_trips": 18},
+                "liquidity": {"max_volume_fraction": 19},
+                "correlation": {"max_pair": "0.2", "max_average": "0.3"},
+                "earnings": {"days_before": 21},
             },
             hard_constraints={
                 "position_limits": {"max_positions_total": 10, "max_position_fraction": 11},
-                "exposure": {"max_gross_exposure_fraction": 12},
+                "exposure": {"max_gross_exposure_fraction": 12, "max_sector_fraction": "0.13"},
             },
             operations={"allow_fractional": True},
         )
     )
 
     names = get_type_hints(limits.Limits)
-    assert [getattr(changed, name) for name in names] == [1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True]
+    # fmt: off
+    assert [getattr(changed, name) for name in names] == [
+        1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True, Decimal("0.13"), {"NVDA": "Technology"}, 14, 15, 16,
+        False, 7, 18, 19, Decimal("0.2"), Decimal("0.3"), 21,
+    ]
+    # fmt: on
+
+
+def test_every_rule_that_can_be_switched_off_is_off_at_null():
+    off = limits.limits_of(
+        settings(
+            compliance={
+                "approval": {"max_plan_age_s": None},
+                "daily": {"max_plans": None, "max_orders": None},
+                "cool_down": {"days_after_stop": None},
+                "day_trades": {"max_round_trips": None},
+            }
+        )
+    )
+
+    assert (off.max_plan_age_s, off.max_plans_a_day, off.max_orders_a_day) == (None, None, None)
+    assert (off.days_after_stop, off.max_round_trips) == (None, None)
 
 
 def test_settings_of_another_kind_are_no_limit():
@@ -97,3 +150,17 @@ def test_settings_of_another_kind_are_no_limit():
         limits.limits_of(wrong)
     with pytest.raises(AttributeError):
         limits.limits_of(object())
+
+
+def test_a_figure_of_another_kind_is_neither_a_limit_nor_off():
+    compliance = settings().compliance
+    wrong = settings().model_copy(
+        update={
+            "compliance": compliance.model_copy(
+                update={"daily": compliance.daily.model_copy(update={"max_plans": "off"})}
+            )
+        }
+    )
+
+    with pytest.raises(TypeError, match=r"compliance_config.yaml: daily.max_plans: expected int, was 'off'"):
+        limits.limits_of(wrong)

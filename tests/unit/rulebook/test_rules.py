@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from departments.rulebook import ceilings, facts, plan_rules, rules
+from departments.rulebook import ceilings, facts, market, plan_rules, rules, timing
 from departments.rulebook.context import Kind, fraction_of, plain
 from departments.rulebook.limits import limits_of
 from messages.snapshots import Snapshot, SnapshotPart
@@ -48,8 +48,17 @@ ALL_WRONG = snapshot(
 
 
 def test_every_rule_can_be_broken_and_says_its_own_code_and_place():
-    """Each leg breaks several rules; together they break all of them."""
-    judged = context(ALL_WRONG, rules=settings(compliance={"restricted": {"symbols": ["CHEAP"]}}))
+    """Each leg breaks several rules; together they break all of them. Rules that look back lack what they need."""
+    everything_on = settings(
+        compliance={
+            "restricted": {"symbols": ["CHEAP"]},
+            "liquidity": {"max_volume_fraction": "0.10"},
+            "correlation": {"max_pair": "0.85", "max_average": "0.50"},
+            "earnings": {"days_before": 1},
+        },
+        hard_constraints={"exposure": {"max_sector_fraction": "0.40"}},
+    )
+    judged = context(ALL_WRONG, rules=everything_on, past=None, counts=None)
 
     found = {
         rule.code: violation
@@ -73,7 +82,7 @@ def test_every_rule_function_of_the_house_stands_in_the_tuple():
     listed = {rule.check for rule in rules.RULES}
     written = {
         found
-        for module in (facts, ceilings)
+        for module in (facts, ceilings, market, timing)
         for name, found in vars(module).items()
         if callable(found)
         and getattr(found, "__annotations__", {}).get("return") == ceilings.whole_shares.__annotations__["return"]
