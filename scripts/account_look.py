@@ -1,25 +1,34 @@
-"""What commands see of the account: one look through the broker, reads alone, and Compliance's word on a plan there."""
+"""What commands see of the account: one look through the broker, reads alone, and Compliance's word on a plan there.
+
+Beside the broker's word stands the firm's own, from its store: what it has done today.
+"""
 
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from scripts.failure import Code, Failure
-from scripts.surroundings import alpaca_keys, now
+from scripts.surroundings import alpaca_keys, now, open_counter, store_path
 
 if TYPE_CHECKING:
     from departments.office.settings import Settings
+    from departments.rulebook.limits import Limits
     from departments.trading.broker import Reader
     from messages.plans import Plan
-    from messages.reviews import PlanReviewed
+    from messages.reviews import PlanReviewed, Today
     from messages.snapshots import History, Snapshot
 
 
 class Seen(NamedTuple):
-    """The account as it is, and what went before as far as a rule or the asker needs it."""
+    """The account as it is, and what went before as far as a rule or the asker needs it.
+
+    Attributes:
+        today: The firm's own counts, a plan taken as approved now; None where no rule that is on needs them.
+    """
 
     snapshot: "Snapshot"
     history: "History | None"
+    today: "Today | None"
 
 
 def look(command: str, settings: "Settings", symbols: Iterable[str], *, bars_of: Iterable[str] = ()) -> Seen:
@@ -64,15 +73,39 @@ def _look(reader: "Reader", settings: "Settings", symbols: tuple[str, ...], bars
     from departments.trading.look_once import history_once, look_once
     from messages.snapshots import HistoryPart
 
+    limits = limits_of(settings)
+    today = _today(limits)
     snapshot = look_once(reader, symbols=symbols, now=now)
-    parts = set(history_needed(limits_of(settings)))
+    parts = set(history_needed(limits))
     if HistoryPart.BARS in parts:
         bars_of = (*symbols, *(position.symbol for position in snapshot.positions or ()))
     known = {asset.symbol for asset in snapshot.assets or ()} | {one.symbol for one in snapshot.positions or ()}
     wanted = [symbol for symbol in bars_of if symbol in known]
     if wanted:
         parts.add(HistoryPart.BARS)
-    return Seen(snapshot, history_once(reader, parts, wanted, now, clock=snapshot.clock))
+    return Seen(snapshot, history_once(reader, parts, wanted, now, clock=snapshot.clock), today)
+
+
+def _today(limits: "Limits") -> "Today | None":
+    """What the firm has done today; a store that was never made knows of nothing.
+
+    Raises:
+        Failure: The store can't be read.
+    """
+    from messages.reviews import Today
+
+    if limits.max_plans_a_day is None and limits.max_orders_a_day is None and limits.max_plan_age_s is None:
+        return None
+    at, path = now(), store_path()
+    if path is not None and not path.exists():
+        return Today(plans=0, orders=0, approved_at=at, asked_at=at)
+    from departments.executive.report import fold
+    from messages.values import AccountName, Recipient
+
+    with open_counter() as counter:
+        state = fold(counter.history(Recipient.EXECUTIVE, run_id=None), counter, AccountName(""))
+    tally = state.account.tally_of(at)
+    return Today(plans=tally.plans, orders=tally.orders, approved_at=at, asked_at=at)
 
 
 def verdict_on(plan: "Plan", live: Seen, settings: "Settings") -> "PlanReviewed":
@@ -90,5 +123,6 @@ def verdict_on(plan: "Plan", live: Seen, settings: "Settings") -> "PlanReviewed"
         snapshot=live.snapshot,
         funding=plan.funding or settings.executive.funding,
         history=live.history,
+        today=live.today,
     )
     return review(ask, limits_of(settings), settings.executive.on_violation)

@@ -147,6 +147,8 @@ def _ask(
         candidates=items,
         kept=() if base is None else base.trades,
         snapshot=snapshot,
+        history=history,
+        today=live.today,
         funding=funding,
         method=method,
         regime=Regime(given.regime) if given.regime else candidates.regime,

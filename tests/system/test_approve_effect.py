@@ -144,3 +144,21 @@ def test_another_account_than_the_plans_is_not_taken_for_it(home):
     assert "effect not shown: the keys in the environment are of account PA3LOCAL0001, firm.yaml says PA123" in (
         answer.stdout
     )
+
+
+def test_what_the_firm_has_done_today_counts_for_the_approval_and_the_proposal(tmp_path):
+    limits = {"compliance_config": {"daily.max_plans": 1}}
+    with PaperAlpaca(small.account(cash="20000")) as paper, Home(tmp_path, paper, **limits) as home:
+        first = home.inside("approve", str(written(home, small.plan())), "--yes")
+        home.start()
+        home.wait_end(home.submit(small.plan((), ("BAA",))))
+
+        second = home.inside("approve", str(written(home, small.plan((), ("BBB",)))), "--yes")
+        (tmp_path / "c.csv").write_text("symbol,price\nBCC,40\n", encoding="utf-8")
+        proposed = home.inside(
+            "propose", str(tmp_path / "c.csv"), "-o", str(tmp_path / "new.yaml"), "--target", "1.0"
+        )  # fmt: skip
+
+    assert "plans begun today" not in first.stdout
+    assert "REJECTED BUY BBB: plans begun today: 2 against 1" in second.stdout
+    assert "Skipped BCC: plans begun today: 2 against 1" in proposed.stdout
