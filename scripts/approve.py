@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from departments.office.settings import Settings
-    from messages.plans import Approval, Plan
+    from messages.plans import Approval, Mode, Plan
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def run(given: Namespace) -> int:
     from departments.office.strict_yaml import read_bytes
     from messages.plans import Mode
     from scripts.approval_key import approver, key_path, load_key, make_paper_key, with_signers
+    from scripts.approve_effect import show_effect
     from scripts.file_modes import check_inputs
     from scripts.plan_table import print_plan
 
@@ -52,7 +53,8 @@ def run(given: Namespace) -> int:
     check_inputs([path], is_live=mode is Mode.LIVE or firm.mode is Mode.LIVE)
     print_plan(plan, mode)
     _tell_of_earlier(approval_path(path), plan.plan_sha256)
-    if not given.yes and not _says_yes(f"Approve {len(plan.trades)} orders on account {plan.account} ({mode})? [y/N] "):
+    rejected = show_effect(plan, settings)
+    if not given.yes and not _says_yes(plan, mode, rejected=rejected):
         raise Failure(Code.BAD_INPUT, f"{path}: not approved")
     if given.key is None and make_paper_key(firm):
         print(f"made a key to approve paper plans with: {key_path()}")
@@ -106,10 +108,14 @@ def _tell_of_earlier(path: Path, plan_sha256: str) -> None:
     print(f"the approval {of_what} by {earlier.approved_by}, {until}, is replaced")
 
 
-def _says_yes(question: str) -> bool:
+def _says_yes(plan: "Plan", mode: "Mode", *, rejected: bool) -> bool:
+    """Ask. A plan that the rules reject as the account is now takes more than a keystroke: the account may change."""
     if not sys.stdin.isatty():
         raise Failure(Code.BAD_INPUT, "firm approve: nobody to ask, expected a terminal or --yes")
+    what = f"Approve {len(plan.trades)} orders on account {plan.account} ({mode})"
+    how = ', though the rules reject the plan as the account is now? Type "yes": ' if rejected else "? [y/N] "
     try:
-        return input(question).strip().lower() in {"y", "yes"}
+        answer = input(what + how).strip().lower()
     except EOFError:
         return False
+    return answer == "yes" or (answer == "y" and not rejected)

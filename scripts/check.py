@@ -1,21 +1,20 @@
 """`firm check`: all rules on the account as it is, then the whole plan on a twin of it. Sends nothing."""
 
 import json
-import os
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.account_look import look, verdict_on
 from scripts.failure import Code, Failure
 from scripts.surroundings import now
 
 if TYPE_CHECKING:
     from departments.office.settings import Settings
     from messages.plans import Plan
-    from messages.reviews import PlanReviewed
-    from messages.snapshots import Snapshot
+    from scripts.account_look import Seen
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -29,9 +28,9 @@ def run(given: Namespace) -> int:
     began = time.monotonic()
     settings, plan, text = _read(given.plan)
     took: dict[str, float] = {}
-    live = _look(settings, plan)
+    seen = look("firm check", settings, [trade.symbol for trade in plan.trades])
     took["look"] = time.monotonic() - began
-    shown = _rehearsed(settings, plan, text, live, took)
+    shown = _rehearsed(settings, plan, text, seen, took)
     took["all"] = time.monotonic() - began
     shown["took_s"] = {name: round(seconds, 2) for name, seconds in took.items()}
     if given.json:
@@ -57,59 +56,7 @@ def _read(path: Path) -> tuple["Settings", "Plan", str]:
     return settings, plan, text
 
 
-def _look(settings: "Settings", plan: "Plan") -> "Snapshot":
-    """One look at the account, reads only.
-
-    Raises:
-        Failure: It could not be had.
-    """
-    from departments.trading.alpaca.endpoints import endpoints
-    from departments.trading.alpaca.rest import AlpacaBroker
-    from departments.trading.broker import BrokerError
-    from departments.trading.look_once import look_once
-    from scripts.surroundings import alpaca_keys
-
-    try:
-        alpaca = endpoints(os.environ)
-    except ValueError as error:
-        raise Failure(Code.BAD_INPUT, f"firm check: {error}") from None
-    key_id, secret_key = alpaca_keys("firm check")
-    broker = AlpacaBroker(
-        endpoints=alpaca,
-        key_id=key_id,
-        secret_key=secret_key,
-        connect_timeout_s=settings.trading.connect_timeout_s,
-        read_timeout_s=settings.trading.read_timeout_s,
-    )
-    try:
-        return look_once(broker, symbols=[trade.symbol for trade in plan.trades], now=now)
-    except BrokerError as error:
-        raise Failure(Code.UNREACHABLE, f"firm check: {alpaca.rest_url}: {error}") from None
-    finally:
-        broker.close()
-
-
-def _verdict(settings: "Settings", plan: "Plan", live: "Snapshot") -> "PlanReviewed":
-    """Compliance's own review, on this look."""
-    from departments.compliance.review import review
-    from departments.rulebook.limits import limits_of
-    from messages.reviews import ReviewPlan, Stage
-    from messages.values import run_id_for
-
-    ask = ReviewPlan(
-        run_id=run_id_for(plan.account, plan.plan_sha256),
-        review=1,
-        stage=Stage.SUBMISSION,
-        trades=plan.trades,
-        snapshot=live,
-        funding=plan.funding or settings.executive.funding,
-    )
-    return review(ask, limits_of(settings), settings.executive.on_violation)
-
-
-def _rehearsed(
-    settings: "Settings", plan: "Plan", text: str, live: "Snapshot", took: dict[str, float]
-) -> dict[str, Any]:
+def _rehearsed(settings: "Settings", plan: "Plan", text: str, seen: "Seen", took: dict[str, float]) -> dict[str, Any]:
     """Judge, and rehearse what the rules let pass: once as planned, once for each SELL that could fail."""
     from departments.executive.dry_run import Rehearsal, document
     from departments.executive.twin import NoTwin, twin_of
@@ -117,7 +64,7 @@ def _rehearsed(
     from messages.values import LegId, Side
 
     began = time.monotonic()
-    verdict = _verdict(settings, plan, live)
+    live, verdict = seen.snapshot, verdict_on(plan, seen, settings)
     took["rules"] = time.monotonic() - began
     expired = plan.expires_at is not None and plan.expires_at <= now()
     twin, base = None, None

@@ -20,7 +20,7 @@ def print_check(shown: View) -> None:
     screen.print(f"plan {words(shown['plan_id'])}, account {words(shown['account'])}{number}", style="bold")
     _print_verdict(screen, shown)
     screen.print(_legs(shown))
-    _print_violations(screen, shown)
+    print_violations(screen, shown)
     if shown["twin"] is not None:
         _print_rehearsal(screen, shown)
     spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in shown["took_s"].items() if name != "all")
@@ -29,12 +29,19 @@ def print_check(shown: View) -> None:
 
 def _print_verdict(screen: "Console", shown: View) -> None:
     if shown["passes"]:
-        cut = sum(leg["decision"] == "cut" for leg in shown["legs"])
-        dropped = sum(leg["decision"] == "drop" for leg in shown["legs"])
-        less = f", with {cut} BUYs cut and {dropped} dropped by the rules" if cut or dropped else ", nothing cut"
-        screen.print(f"PASSES{less}", style="bold green" if not cut and not dropped else "bold yellow")
+        said, style = rules_said(shown)
+        screen.print(f"PASSES{said}", style=style)
     else:
         screen.print(f"DOES NOT PASS: {'; '.join(words(reason) for reason in shown['reasons'])}", style="bold red")
+
+
+def rules_said(shown: View) -> tuple[str, str]:
+    """What the rules left out of a plan that they let pass, and its style."""
+    cut = sum(leg["decision"] == "cut" for leg in shown["legs"])
+    dropped = sum(leg["decision"] == "drop" for leg in shown["legs"])
+    if not cut and not dropped:
+        return ", nothing cut", "bold green"
+    return f", with {cut} BUYs cut and {dropped} dropped by the rules", "bold yellow"
 
 
 def _legs(shown: View) -> Any:
@@ -71,7 +78,8 @@ def _legs(shown: View) -> Any:
     )
 
 
-def _print_violations(screen: "Console", shown: View) -> None:
+def print_violations(screen: "Console", shown: View) -> None:
+    """Every refusal with rule, figure, limit, file and key; what was broken before the plan, apart."""
     for leg in shown["legs"]:
         word = "CUT" if leg["decision"] == "cut" else "REJECTED"
         for violation in leg["violations"]:

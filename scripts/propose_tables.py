@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.rendering import console, price, table, usd, words
-from scripts.run_tables import violation_words
 
 if TYPE_CHECKING:
     from departments.operations.proposal import Ask, Proposal, Told
@@ -14,10 +13,11 @@ if TYPE_CHECKING:
 View = Mapping[str, Any]
 
 
-def document(path: Path, ask: "Ask", proposal: "Proposal", ignored: tuple[str, ...]) -> dict[str, Any]:
+def document(path: Path, plan_id: str, ask: "Ask", proposal: "Proposal", ignored: tuple[str, ...]) -> dict[str, Any]:
     """Everything about a proposal as plain JSON: money and quantities are text."""
     return {
         "plan": str(path),
+        "plan_id": plan_id,
         "account": ask.account,
         "sizing": ask.method.value,
         "regime": None if ask.regime is None else ask.regime.value,
@@ -34,6 +34,8 @@ def document(path: Path, ask: "Ask", proposal: "Proposal", ignored: tuple[str, .
 
 
 def _told(line: "Told", word: str) -> dict[str, Any]:
+    from departments.operations.reasons import in_words
+
     trade = line.trade
     decision = "skipped" if trade is None else "cut" if line.reasons else word
     return {
@@ -46,7 +48,11 @@ def _told(line: "Told", word: str) -> dict[str, Any]:
         "value": None if trade is None else _text(trade.qty * trade.reference_price_usd),
         "target": None if line.target_usd is None else _text(line.target_usd.quantize(Decimal("0.01"))),
         "score": None if trade is None or trade.score is None else _text(trade.score),
-        "reasons": [reason.model_dump(mode="json") for reason in line.reasons],
+        "why": in_words(line.reasons),
+        # A name that is left out has no leg; the rules judged it under a stand-in.
+        "reasons": [
+            reason.model_dump(mode="json") | {"leg": None if trade is None else trade.leg} for reason in line.reasons
+        ],
     }
 
 
@@ -64,11 +70,10 @@ def print_proposal(shown: View) -> None:
     if in_plan:
         screen.print(table(None, columns, [_row(line) for line in in_plan]))
     for line in lines:
-        why = "; ".join(violation_words(reason) for reason in line["reasons"])
         if line["decision"] == "skipped":
-            screen.print(f"Skipped {line['symbol']}: {why}", style="magenta")
-        elif why:
-            screen.print(f"Cut {line['symbol']}: {why}", style="magenta")
+            screen.print(f"Skipped {line['symbol']}: {words(line['why'])}", style="magenta")
+        elif line["why"]:
+            screen.print(f"Cut {line['symbol']}: {words(line['why'])}", style="magenta")
     if shown["ignored_columns"]:
         screen.print(f"columns that mean nothing here: {words(', '.join(shown['ignored_columns']))}", style="dim")
     screen.print(

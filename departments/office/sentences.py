@@ -66,6 +66,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "run.rejected": "THE PLAN IS REJECTED: {reason}",
     "run.aborted": "The run is aborted: {reason}",
     "run.expired": "The run has expired: {reason}",
+    # proposals
+    "candidate.skipped": "Skipped {symbol}: {why}",
+    "plan.proposed": "Proposed {plan}: {bought} of {candidates} candidates bought",
     # orders
     "order.intended": "{SIDE} {qty} {symbol} is written down, to be sent",
     "order.resent": "{SIDE} {qty} {symbol} is sent again with the same id",

@@ -55,6 +55,26 @@ def load_firm_settings(folder: Path) -> FirmSettings:
     return reading.validated(FirmSettings, value if value is not _UNUSABLE else {}, ("firm",))
 
 
+def require_key(folder: Path, field: str, key: str) -> None:
+    """Insist that a key stands in its file, where no default of ours may take its place.
+
+    Args:
+        folder: The configuration.
+        field: Of `Settings`: which file.
+        key: Dotted.
+
+    Raises:
+        BadInput: It doesn't, or the file can't be read.
+    """
+    path = folder / FILES[field]
+    node = parse(read_bytes(path, expected=f"the settings of {FILES[field]}"), path, expected="settings")
+    for name in key.split("."):
+        found = [value for one, value in node.items if one.text == name] if isinstance(node, Mapping) else []
+        if not found:
+            raise BadInput.of(str(path), node.line, f"{key}: is missing, expected it")
+        node = found[0]
+
+
 class _Reading:
     """One reading of a folder: where every value stands, and what is wrong.
 

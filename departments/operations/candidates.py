@@ -22,6 +22,8 @@ SCORE_ALIAS = "composite"
 _FIELDS = ("symbol", "score", "price", "sector", "atr", "stop", "target", "volume")
 _SYMBOL_PATTERN = r"[A-Z][A-Z0-9]{0,9}([./][A-Z0-9]{1,5})?"
 _ONE_USD = Decimal(1)
+_NO_SECTOR = frozenset({"unknown", "n/a", "na", "none", "-", "?"})
+"""What screening files write where they know none: no sector, or a limit on sectors would take it for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Candidate:
     Attributes:
         score: Higher is bought first, >= 0; None goes last.
         price_usd: USD per share that the judgement was made at; None: the ask price counts.
+        sector: None where the file gives none, or a word for none.
         atr_usd: Average true range over 14 days, USD per share.
         stop_usd: Where a loss is taken, USD per share.
         target_usd: Where a profit is taken, USD per share.
@@ -121,11 +124,12 @@ class _Reader:
             read.note(node.line, f"{where}: stands twice, expected once (first in line {self._seen[symbol]})")
             return None
         self._seen[symbol] = node.line
+        sector = read.text(fields.get("sector"), where=f"{where}: sector")
         return Candidate(
             symbol=symbol,
             score=read.decimal(fields.get("score"), where=f"{where}: score", positive=False),
             price_usd=read.decimal(fields.get("price"), where=f"{where}: price"),
-            sector=read.text(fields.get("sector"), where=f"{where}: sector"),
+            sector=None if (sector or "").casefold() in _NO_SECTOR else sector,
             atr_usd=read.decimal(fields.get("atr"), where=f"{where}: atr"),
             stop_usd=self._tick(fields.get("stop"), where=f"{where}: stop"),
             target_usd=self._tick(fields.get("target"), where=f"{where}: target"),

@@ -1,15 +1,23 @@
 """Whole shares as near to target values as integers allow, pure.
 
-A greedy start (round down, then spend what is left where it brings a name nearest to its target), then single shares
-are moved between names while that brings the whole nearer. Everything is counted exactly, in the finest step that a
-price or target has; the same input gives the same shares. What stays over is less than the cheapest share that could
-still be added.
+Near means: the distances of all names from their targets, and the money that stays over, come to as little as can be.
+Every name is rounded down; which of them get one share more is a knapsack (each share's price against what is left to
+spend, its worth how much nearer it brings the whole), searched from the greedy choice on, exactly within a bound on the
+steps. Then what is left is spent, and single shares are moved between names while that brings the whole nearer.
+
+Everything is counted exactly, in the finest step that a price or target has; the same input gives the same shares. What
+stays over is less than the cheapest share that could still be added.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from fractions import Fraction
+from itertools import accumulate
 
+MOST_STEPS = 20_000
+"""Of searching who is rounded up; past it the best found so far counts."""
 MOST_ROUNDS = 200
 """Of moving shares; each ends nearer to the targets than it began."""
 FINEST_PLACES = 9
@@ -85,7 +93,8 @@ class _Desk:
         return min(bounds)
 
     def total_off(self) -> int:
-        return sum(self.off(line, shares) for line, shares in enumerate(self.shares))
+        """How far the whole is from its targets: all distances, and what stays over."""
+        return sum(self.off(line, shares) for line, shares in enumerate(self.shares)) + self.left
 
 
 def whole_shares(lines: Sequence[Line], *, budget_usd: Decimal, risk_usd: Decimal) -> tuple[int, ...]:
@@ -97,6 +106,7 @@ def whole_shares(lines: Sequence[Line], *, budget_usd: Decimal, risk_usd: Decima
         risk_usd: The most that all may lose at their stops.
     """
     desk = _desk(lines, budget_usd, risk_usd)
+    _round_up(desk)
     desk.fill()
     for _ in range(MOST_ROUNDS):
         better = _one_better(desk)
@@ -139,6 +149,64 @@ def _back_within(desk: _Desk) -> None:
         desk.move(max(shrinking, key=lambda line: (desk.gain(line, -1), -line)), -1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One share more of a line: what it brings the whole nearer, and what it takes."""
+
+    line: int
+    worth: int
+    price: int
+    risk: int
+
+
+def _round_up(desk: _Desk) -> None:
+    """Add one share to each of those lines that together bring the whole nearest."""
+    items = [
+        _Item(line, worth, desk.prices[line], desk.risks[line])
+        for line in range(len(desk.prices))
+        if desk.can_grow(line) and (worth := desk.gain(line, 1) + desk.prices[line]) > 0
+    ]
+    # The most for the money first: then taking in this order is the greedy choice, and what may still come is bounded
+    # by filling the money with the next ones, the last of them in part.
+    items.sort(key=lambda item: (-Fraction(item.worth, item.price), item.line))
+    for item in _best_of(items, desk.left, desk.risk_left):
+        desk.move(item.line, 1)
+
+
+def _best_of(items: Sequence[_Item], left: int, risk_left: int) -> list[_Item]:
+    """The items of most worth that fit together, best for the money first: depth first, from the greedy choice on."""
+    worths = [0, *accumulate(item.worth for item in items)]
+    prices = [0, *accumulate(item.price for item in items)]
+    best: list[_Item] = []
+    best_worth = worth = at = 0
+    taken: list[int] = []
+    for _ in range(MOST_STEPS):
+        whole = bisect_right(prices, prices[at] + left, at) - 1
+        most = worth + worths[whole] - worths[at]
+        if whole < len(items):
+            most += items[whole].worth * (left - prices[whole] + prices[at]) // items[whole].price
+        if most > best_worth:
+            while at < len(items) and items[at].price <= left and items[at].risk <= risk_left:
+                taken.append(at)
+                worth, left, risk_left = (
+                    worth + items[at].worth,
+                    left - items[at].price,
+                    risk_left - items[at].risk,
+                )
+                at += 1
+            if worth > best_worth:
+                best, best_worth = [items[one] for one in taken], worth
+            if at < len(items):
+                at += 1
+                continue
+        if not taken:
+            break
+        at = taken.pop()
+        worth, left, risk_left = worth - items[at].worth, left + items[at].price, risk_left + items[at].risk
+        at += 1
+    return best
+
+
 def _one_better(desk: _Desk) -> _Desk | None:
     """The first move of one share from a name to another that ends nearer to the targets, once the rest is spent."""
     before = desk.total_off()
@@ -150,7 +218,7 @@ def _one_better(desk: _Desk) -> _Desk | None:
             if taker == giver or desk.shares[taker] >= desk.most[taker]:
                 continue
             # One share of the giver frees its price; the rest of the way is judged whole.
-            if desk.gain(giver, -1) + desk.gain(taker, 1) <= 0:
+            if desk.gain(giver, -1) - desk.prices[giver] + desk.gain(taker, 1) + desk.prices[taker] <= 0:
                 continue
             tried = _copy(desk)
             tried.move(giver, -1)

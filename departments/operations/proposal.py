@@ -14,6 +14,7 @@ from departments.office.settings import Regime, Settings, SizingMethod
 from departments.operations.candidates import Candidate
 from departments.operations.deployment import Line, whole_shares
 from departments.operations.reasons import (
+    all_deployed,
     dear_for_target,
     in_plan_already,
     minimum_above_left,
@@ -29,7 +30,7 @@ from departments.rulebook.limits import Limits, limits_of
 from departments.rulebook.money import EXACT_DIGITS
 from departments.rulebook.plan_rules import against_plan
 from departments.rulebook.portfolio import Book, View, look, open_book
-from departments.rulebook.rules import CEILINGS, facts_against
+from departments.rulebook.rules import CEILINGS, FLOORS, facts_against
 from messages.plans import Trade
 from messages.reviews import Decision, LegDecision, Today, Violation
 from messages.snapshots import History, Snapshot
@@ -285,7 +286,7 @@ class _Sizing:
             clock,
             timedelta(seconds=self._settings.operations.max_quote_age_s),
         )
-        decision = fit_leg(probe, self._context, whole_or_nothing=True)
+        decision = fit_leg(probe, self._context, whole_or_nothing=False)
         price_usd, risk_usd = self._context.buy_price_usd(probe), self._context.risk_a_share_usd(probe)
         if decision.decision is not Decision.KEEP or price_usd is None or risk_usd is None:
             return decision.violations or (price_missing(),)
@@ -377,17 +378,26 @@ class _Sizing:
         chosen: list[_Name] = []
         for name in names:
             context = replace(self._context, book=book)
-            decision = fit_leg(name.probe, context, whole_or_nothing=True)
+            decision = fit_leg(name.probe, context, whole_or_nothing=False)
             if decision.decision is Decision.KEEP and name.least_usd <= left_usd:
                 left_usd -= name.least_usd
                 book = _with(book, name.probe, context)
                 chosen.append(name)
                 continue
-            reasons = decision.violations or (
-                minimum_above_left(name.least_usd, left_usd, self.deployed_usd, self.target_usd),
-            )
+            reasons = decision.violations or self._too_little(name, left_usd, context)
             lines[name.probe.symbol] = Told(symbol=name.probe.symbol, trade=None, reasons=reasons)
         return chosen
+
+    def _too_little(self, name: _Name, left_usd: Decimal, context: Context) -> tuple[Violation, ...]:
+        """Why what is left to deploy buys none of a name: by the house's own floors, on the shares it would pay for."""
+        if self.deployed_usd is not None and self.deployed_usd >= self.target_usd:
+            return (all_deployed(self.deployed_usd, self.target_usd),)
+        could = left_usd // name.price_usd
+        if not could:
+            return (minimum_above_left(name.least_usd, left_usd),)
+        small = name.probe.model_copy(update={"qty": could})
+        floors = (rule.check(small, context) for rule in FLOORS)
+        return (minimum_above_left(name.least_usd, left_usd), *(found for found in floors if found is not None))
 
     def _targets(self, chosen: list[_Name]) -> tuple[tuple[Decimal, ...], tuple[Decimal, ...]]:
         """Target values within everybody's bounds and the loss at all stops; and what weights alone would give."""

@@ -1,5 +1,9 @@
-"""Why a name is left out of a proposal where no rule of the house says so: in the rulebook's own form, pure."""
+"""Why a name is left out of a proposal where no rule of the house says so, in the rulebook's own form; and the words.
 
+Pure.
+"""
+
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +14,25 @@ from messages.snapshots import ClockFacts, QuoteFacts
 
 FILE = "operations_config.yaml"
 CENT = Decimal("0.01")
+TOO_SMALL = "POSITION_VALUE_BELOW_MIN"
+
+
+def in_words(reasons: Iterable[Violation]) -> str:
+    """Reasons on one line; that too little of a name would be bought stands first: `$480 below $500 minimum`."""
+    return "; ".join(_words(reason) for reason in sorted(reasons, key=lambda reason: reason.code != TOO_SMALL))
+
+
+def _words(reason: Violation) -> str:
+    if reason.code == TOO_SMALL and reason.limit is not None:
+        return f"{_dollars(reason.figure)} below {_dollars(reason.limit)} minimum"
+    against = "" if reason.limit is None else f" against {reason.limit}"
+    where = "" if reason.file is None else f" ({reason.file}: {reason.key})"
+    return f"{reason.rule}: {reason.figure}{against}{where}"
+
+
+def _dollars(figure: str) -> str:
+    amount = Decimal(figure)
+    return f"${amount:,.0f}" if amount == amount.to_integral_value() else f"${amount:,.2f}"
 
 
 def price_missing() -> Violation:
@@ -57,7 +80,7 @@ def unweighed(method: SizingMethod, score: Decimal | None, risk_usd: Decimal) ->
     """The sizing method lacks what it weighs by."""
     needed, figure = {
         SizingMethod.SCORE: ("a score above 0", "score missing" if score is None else plain(score)),
-        SizingMethod.INVERSE_VOLATILITY: ("an ATR in the file", "ATR missing"),
+        SizingMethod.INVERSE_VOLATILITY: ("an ATR in the file, or 15 daily bars up to now", "ATR missing"),
         SizingMethod.RISK_BUDGET: ("a stop below the price", f"{plain(risk_usd)} to lose"),
         SizingMethod.EQUAL: ("nothing", "nothing"),
     }[method]
@@ -96,20 +119,21 @@ def dear_for_target(price_usd: Decimal, target_usd: Decimal) -> Violation:
     )
 
 
-def minimum_above_left(
-    least_usd: Decimal, left_usd: Decimal, deployed_usd: Decimal | None, target_usd: Decimal
-) -> Violation:
+def all_deployed(deployed_usd: Decimal, target_usd: Decimal) -> Violation:
+    """The positions are worth what is aimed at already."""
+    return Violation(
+        code="TARGET_REACHED",
+        leg=None,
+        rule="value of all positions in USD",
+        figure=plain(deployed_usd.quantize(CENT)),
+        limit=plain(target_usd.quantize(CENT)),
+        file=FILE,
+        key="target_deployment_fraction",
+    )
+
+
+def minimum_above_left(least_usd: Decimal, left_usd: Decimal) -> Violation:
     """What is left to spend doesn't buy the least of it."""
-    if deployed_usd is not None and deployed_usd >= target_usd:
-        return Violation(
-            code="TARGET_REACHED",
-            leg=None,
-            rule="value of all positions in USD",
-            figure=plain(deployed_usd.quantize(CENT)),
-            limit=plain(target_usd.quantize(CENT)),
-            file=FILE,
-            key="target_deployment_fraction",
-        )
     return Violation(
         code="LEAST_ABOVE_LEFT",
         leg=None,

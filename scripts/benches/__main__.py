@@ -32,7 +32,15 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"expected one of {', '.join(NAMES)}, was {', '.join(unknown)}")
     if chosen.rounds is not None and (chosen.rounds < 1 or not chosen.names):
         parser.error("--rounds: expected 1 or more, and the benchmarks named that it is for")
-    benches = {name: importlib.import_module(f"scripts.benches.{name}").run for name in chosen.names or NAMES}
+    modules = {name: importlib.import_module(f"scripts.benches.{name}") for name in chosen.names or NAMES}
+    for name, module in tuple(modules.items()):
+        why_not = module.why_not() if hasattr(module, "why_not") else None
+        if why_not is not None:
+            sys.stderr.write(f"scripts/bench: {why_not}\n")
+            del modules[name]
+            if chosen.names:
+                return 2
+    benches = {name: module.run for name, module in modules.items()}
     given = {} if chosen.rounds is None else {"rounds": chosen.rounds}
     without = [name for name, run in benches.items() if given and "rounds" not in inspect.signature(run).parameters]
     if without:

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from scripts.benches import trading
-from scripts.benches.world import FIRM, daemon, firm_env, local_alpaca
+from scripts.benches.world import FIRM, daemon, firm_env, local_alpaca, unseeing
 
 ROUNDS = 9
 SELLS = 5
@@ -77,7 +77,7 @@ def _verbs(
         verbs[name] = _command(line, env)
     other = folder / f"uncompiled_{number}.yaml"
     other.write_text(trading.plan(f"UNCOMPILED_{number}", sells=SELLS, buys=BUYS), encoding="utf-8")
-    trading.inside(env, "approve", str(other), "--yes")
+    trading.inside(unseeing(env), "approve", str(other), "--yes")
     bare_env = {**env, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder / "none")}
     verbs["submit_uncompiled"] = _command(["submit", str(other)], bare_env)
     return verbs | {STARTS: lambda: until_ready(env)}

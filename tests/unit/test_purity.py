@@ -19,9 +19,9 @@ TOUCHES = {"open", "print", "input"}
 
 PURE = {
     "compliance": "department review",
-    "executive": "ahead approval department dry_run execution phases proof run twin twin_past verification",
+    "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
-    "operations": "department deployment plan_text proposal reasons sizing targets",
+    "operations": "department deployment plan_text proposal reasons sizing targets volatility",
     "rulebook": (
         "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
     ),

@@ -49,6 +49,13 @@ def test_csv_says_the_same_as_yaml():
     assert (found.regime, found.ignored) == (None, ())
 
 
+@pytest.mark.parametrize("word", ["Unknown", "unknown", "N/A", "-", "None", ""])
+def test_a_word_for_no_sector_is_no_sector(word):
+    found = candidates_of(f"symbol,sector\nAA,{word}\nBB,Energy\n".encode(), "c.csv")
+
+    assert [one.sector for one in found.items] == [None, "Energy"]
+
+
 def test_a_composite_is_taken_for_the_score_and_other_columns_are_named():
     found = candidates_of(b"symbol,price,technical,composite\nAA,10,100.0,74.8\n", "c.csv")
 

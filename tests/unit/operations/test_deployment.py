@@ -1,6 +1,6 @@
 """Targets within bounds, and whole shares near to them: held against the best that trying everything finds."""
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from itertools import product
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from departments.office.settings import SizingMethod
+from departments.operations import deployment
 from departments.operations.deployment import Line, whole_shares
 from departments.operations.targets import Bounded, shared_out, weight_of
 
@@ -85,6 +86,78 @@ def test_what_is_left_over_buys_no_share_that_could_be_added(drawn):
     assert all(count <= one.most for count, one in zip(shares, lines, strict=True))
     assert all(one.price_usd > left for count, one in zip(shares, lines, strict=True) if count < one.most)
     assert shares == whole_shares(lines, budget_usd=budget, risk_usd=FAR)
+
+
+def away(lines: list[Line], shares: tuple[int, ...], budget: Decimal) -> Decimal:
+    """How far from all targets, the money that stays over counted; infinite where it doesn't do."""
+    worths = [one.price_usd * count for one, count in zip(lines, shares, strict=True)]
+    left = budget - sum(worths)
+    return sum((abs(worth - one.target_usd) for one, worth in zip(lines, worths, strict=True)), left)
+
+
+def best_rounding(lines: list[Line], budget: Decimal, risk: Decimal) -> Decimal:
+    """The nearest that rounding each name down or up can come."""
+    down = [int(one.target_usd // one.price_usd) for one in lines]
+    every = (
+        tuple(count + more for count, more in zip(down, up, strict=True)) for up in product((0, 1), repeat=len(lines))
+    )
+    return min(
+        away(lines, shares, budget)
+        for shares in every
+        if sum(one.price_usd * count for one, count in zip(lines, shares, strict=True)) <= budget
+        and sum(one.risk_usd * count for one, count in zip(lines, shares, strict=True)) <= risk
+    )
+
+
+@st.composite
+def roundings(draw):
+    prices = draw(st.lists(st.integers(100, 40_000), min_size=1, max_size=7))
+    weights = [draw(st.integers(100, 300)) for _ in prices]
+    budget = Decimal(draw(st.integers(20_000, 400_000))) / 100
+    risks = [draw(st.sampled_from((0, 1, 5))) for _ in prices]
+    lines = [
+        Line(
+            price_usd=Decimal(price) / 100,
+            target_usd=(budget * weight / sum(weights)).quantize(Decimal("0.01"), ROUND_DOWN),
+            least=0,
+            most=10**6,
+            risk_usd=Decimal(price) * risk / 1000,
+        )
+        for price, weight, risk in zip(prices, weights, risks, strict=True)
+    ]
+    down = sum(one.target_usd // one.price_usd * one.risk_usd for one in lines)
+    return lines, budget, down + Decimal(draw(st.sampled_from((0, 20, 10**6))))
+
+
+@given(roundings())
+def test_no_rounding_up_and_down_comes_nearer(drawn):
+    lines, budget, risk = drawn
+
+    shares = whole_shares(lines, budget_usd=budget, risk_usd=risk)
+
+    assert away(lines, shares, budget) <= best_rounding(lines, budget, risk)
+    assert sum(one.price_usd * count for one, count in zip(lines, shares, strict=True)) <= budget
+    assert sum(one.risk_usd * count for one, count in zip(lines, shares, strict=True)) <= risk
+
+
+@pytest.mark.parametrize(
+    ("bound", "at", "targets", "budget", "nearest"),
+    [
+        ("MOST_STEPS", ("60", "50", "50"), ("57", "46", "46"), 105, (0, 1, 1)),
+        ("MOST_ROUNDS", ("18", "15", "48"), ("35", "70", "35"), 140, (2, 3, 1)),
+    ],
+    ids=["the best for the money comes first and leaves no room", "a share below the target rounded down"],
+)
+def test_neither_the_greedy_start_nor_rounding_alone_is_enough(monkeypatch, bound, at, targets, budget, nearest):
+    lines = [line(price, target) for price, target in zip(at, targets, strict=True)]
+    right = whole_shares(lines, budget_usd=Decimal(budget), risk_usd=FAR)
+    monkeypatch.setattr(deployment, "MOST_ROUNDS", 0)
+    monkeypatch.setattr(deployment, bound, 1 if bound == "MOST_STEPS" else 0)
+
+    less = whole_shares(lines, budget_usd=Decimal(budget), risk_usd=FAR)
+
+    assert right == nearest
+    assert away(lines, less, Decimal(budget)) > away(lines, right, Decimal(budget))
 
 
 @pytest.mark.parametrize(

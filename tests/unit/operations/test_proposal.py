@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from time import process_time
 
 import pytest
 
@@ -9,7 +10,7 @@ from departments.compliance.review import review
 from departments.office.settings import OnViolation, Regime, SizingMethod
 from departments.operations.candidates import Candidate
 from departments.operations.proposal import Ask, Proposal, propose
-from departments.operations.reasons import quote_is_fresh
+from departments.operations.reasons import in_words, quote_is_fresh
 from departments.rulebook.limits import limits_of
 from messages.reviews import Decision
 from messages.snapshots import ClockFacts
@@ -144,13 +145,33 @@ def test_names_that_the_money_does_not_reach_are_left_out_from_the_bottom():
     assert passes_unchanged(question, proposal)
 
 
-def test_what_the_target_leaves_too_little_for_is_left_out():
-    question = ask(names(AA="10", BB="10"), equity="20000", target="0.045")
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        ("16", "$480 below $500 minimum; the least of it that is bought in USD, within what is left to deploy: 512"),
+        ("16.64", "$482.56 below $500 minimum; the least of it"),
+        ("499", "the least of it that is bought in USD, within what is left to deploy: 998 against 495"),
+    ],
+)
+def test_what_the_target_leaves_too_little_for_is_left_out_in_the_words_of_the_minimum(price, said):
+    # AA takes $500 of the $995 that are aimed at; $495 are left.
+    question = ask(names(AA="10", CVE=price), equity="19900", target="0.05")
 
     proposal = propose(question, RULES)
 
-    assert bought(proposal) == {"AA": 90}
-    assert reason(proposal, "BB") == "LEAST_ABOVE_LEFT"
+    assert set(bought(proposal)) == {"AA"}
+    assert reason(proposal, "CVE") == "LEAST_ABOVE_LEFT"
+    assert in_words(proposal.candidates[1].reasons).startswith(said)
+
+
+def test_what_the_funding_leaves_too_little_for_is_told_in_the_same_words():
+    question = ask(names(AA="10", CVE="16"), equity="19900", cash="1010")
+
+    proposal = propose(question, RULES)
+
+    words = in_words(proposal.candidates[1].reasons)
+    assert words.startswith("$480 below $500 minimum; value reserved in USD within what is left to spend: ")
+    assert words.endswith("(executive_config.yaml: funding)")
 
 
 def test_the_target_counts_what_is_held():
@@ -326,9 +347,11 @@ def test_the_account_of_november_10_buys_nothing_on_new_margin():
 
     without = Ask(**{**_fields(question), "snapshot": look})
     with_sells = Ask(**{**_fields(question), **changed})
+    began = process_time()
 
     assert propose(without, RULES).trades == ()
     proposal = propose(with_sells, RULES)
+    assert process_time() - began < 1
     assert len(bought(proposal)) == 13
     assert passes_unchanged(with_sells, proposal)
 
