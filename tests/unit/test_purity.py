@@ -22,6 +22,7 @@ PURE = {
     "executive": "approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
+    "portfolio": "entries records",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -33,8 +34,8 @@ SHELL = {
     "": "firm",
     "executive": "approval_file plan_file report",
     "office": (
-        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader strict_fields "
-        "strict_json strict_yaml supervisor timers"
+        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader "
+        "strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
     "trading": "desk histories look_once reads turns",
