@@ -22,7 +22,7 @@ PURE = {
     "executive": "approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",
-    "portfolio": "entries records",
+    "portfolio": "entries records schema",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -32,13 +32,14 @@ PURE = {
 }
 SHELL = {
     "": "firm",
-    "executive": "approval_file plan_file report",
+    "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader "
+        "actor allowed_signers background bad_input clock directory log_reading log_writer logs settings_loader "
         "strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
-    "trading": "desk histories look_once reads turns",
+    "portfolio": "bookkeeper files refresh store",
+    "trading": "desk histories look_once paced reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 
