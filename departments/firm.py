@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,11 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 - here, not while the first plan waits
 
 from departments.compliance.department import ComplianceDepartment
+from departments.executive.bookkeeping import JournalRegister
 from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
 from departments.office.actor import DepartmentActor, Done, Office, write_note
+from departments.office.background import Chore
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
@@ -28,6 +30,9 @@ from departments.office.settings import Settings
 from departments.office.supervisor import Supervisor
 from departments.office.timers import Timers
 from departments.operations.department import OperationsDepartment
+from departments.portfolio.bookkeeper import Bookkeeper
+from departments.portfolio.files import FILE as PORTFOLIO_FILE
+from departments.portfolio.refresh import Refreshed
 from departments.rulebook.limits import limits_of
 from departments.rulebook.needs import history_needed
 from departments.trading.alpaca.endpoints import Endpoints
@@ -38,12 +43,17 @@ from departments.trading.department import TradingDepartment
 from departments.trading.desk import BrokerDesk
 from messages.control import HaltTrading, HoldRun
 from messages.envelope import Envelope
+from messages.mailroom.counter import SqlCounter
 from messages.mailroom.mailroom import SqlMailroom
 from messages.message import Message
 from messages.values import AccountName, Recipient, RunId
 
 SIGNAL_LOOK_S = 0.25
 """How late a signal to stop may be noticed."""
+BOOKS_SETTLE_S = 3.0
+"""The portfolio database is refreshed so long after the last of several runs."""
+BOOKS_RETRY_S = 900.0
+BOOKS_STOP_WITHIN_S = 1.0
 THREAD_SWITCH_S = 0.0005
 """How long a thread may keep the interpreter while another waits; the default of 5 ms is a BUY's whole journey."""
 
@@ -74,6 +84,7 @@ class Firm:
         keys: Keys,
         endpoints: Endpoints,
         clock: Clock | None = None,
+        keeps_books: bool = True,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -85,6 +96,7 @@ class Firm:
             keys: Alpaca's key pair.
             endpoints: Where Alpaca is.
             clock: The machine's unless given.
+            keeps_books: Whether the portfolio database is kept up to date.
         """
         self._home = home
         self._store_url = store_url
@@ -94,12 +106,20 @@ class Firm:
         self._keys = keys
         self._endpoints = endpoints
         self._clock = clock or SystemClock()
+        self._keeps_books = keeps_books
         self._cleanup = ExitStack()
         self._over = threading.Event()
         self._gave_up: str | None = None
         self._log = structlog.get_logger().bind(department="office", account=account)
         self._differs: list[tuple[RunId | None, str]] = []
         self._done = {name: Done() for name in self.ORDER}
+        self._books = Chore(
+            "bookkeeper",
+            self._tend_books,
+            failed=self._books_failed,
+            settle_s=BOOKS_SETTLE_S,
+            retry_s=BOOKS_RETRY_S,
+        )
 
     @property
     def gave_up(self) -> str | None:
@@ -158,6 +178,8 @@ class Firm:
         self._cleanup.callback(self._timers.stop)
         desk.start()
         self._cleanup.callback(desk.close)
+        if self._keeps_books:
+            self._start_books(desk)
         for name in (*self.ORDER, Recipient.BROKER):
             self._directory.deliver(mailroom.unhandled(name))
         self._report_doubts()
@@ -205,6 +227,38 @@ class Firm:
             read_timeout_s=self._settings.trading.read_timeout_s,
         )
 
+    def _start_books(self, desk: BrokerDesk) -> None:
+        """Keep the portfolio database up to date, beside everything: nothing waits for it or stands on it."""
+        reader = desk.background_reader()
+        self._bookkeeper = Bookkeeper(
+            path=self._home / PORTFOLIO_FILE,
+            account=self._account,
+            reader=reader,
+            monotonic_s=self._clock.monotonic_s,
+            tell=self._books_refreshed,
+        )
+        self._books.start()
+        self._cleanup.callback(reader.close)
+        self._cleanup.callback(self._books.stop, BOOKS_STOP_WITHIN_S)
+
+    def _tend_books(self, asked: bool) -> float:  # noqa: FBT001 - as a chore's work is called
+        with closing(SqlCounter.open(url=self._store_url, home=self._home, account=self._account)) as counter:
+            return self._bookkeeper.tend(JournalRegister(counter), asked=asked)
+
+    def _books_refreshed(self, done: Refreshed) -> None:
+        if done.made_anew_because is not None:
+            self._log.info("books.made_anew", why=done.made_anew_because)
+        self._log.info(
+            "books.refreshed",
+            fills=done.fills,
+            new_fills=done.new_fills,
+            positions=done.positions,
+            entries_unknown=sorted(done.unknown),
+        )
+
+    def _books_failed(self, error: Exception) -> None:
+        self._log.warning("books.not_refreshed", why=f"{type(error).__name__}: {error}")
+
     def _probe(self) -> None:
         """Ask Alpaca for the account once, on the main thread: keys and address are right, and alpaca is imported."""
         self._broker().account()
@@ -219,6 +273,7 @@ class Firm:
             failed=self._supervisor.failed,
             replay_differs=lambda run_id, how: self._differs.append((run_id, how)),
             done=self._done[name],
+            run_closed=self._books.ask,
         )
         return DepartmentActor.start(self._department(name), office)
 

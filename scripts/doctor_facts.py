@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from departments.office.checklist_facts import (
     Chain,
+    EntriesSeen,
     Facts,
     FileMode,
     Journal,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 KEY_NAMES = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY")
 CALENDAR_AROUND = timedelta(days=4)
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3, 10
+RATE_OF_A_LOOK = 60
+"""Requests a minute for the executions that the portfolio database doesn't have."""
 RUNS_LOOKED_AT = 10
 """The newest ones: a verified run further back says nothing of today."""
 
@@ -50,7 +53,7 @@ def gather() -> Facts:
     alpaca = _endpoints()
     missing = tuple(name for name in KEY_NAMES if not os.environ.get(name))
     journal, stream_in_journal = _journal(account_name)
-    asked = _ask(settings, alpaca, missing)
+    asked = _ask(settings, account_name, alpaca, missing)
     return Facts(
         settings=settings,
         account_name=account_name,
@@ -65,6 +68,7 @@ def gather() -> Facts:
         times=asked.times,
         stream=_stream(journal, stream_in_journal, alpaca, missing),
         journal=journal,
+        entries=asked.entries,
         store_trouble=_store_trouble(),
         disk_free_bytes=_disk_free(),
         modes=_modes(),
@@ -254,11 +258,17 @@ class _Answers:
     calendar: tuple[TradingDay, ...] | Unknown
     open_orders: "tuple[OrderFacts, ...] | Unknown"
     positions: "tuple[PositionFacts, ...] | Unknown"
+    entries: EntriesSeen | Unknown | None
     rate: Rate | Unknown
     times: Times | Unknown
 
 
-def _ask(settings: "Settings | Unknown", alpaca: "Endpoints | Unknown", missing: tuple[str, ...]) -> _Answers:
+def _ask(
+    settings: "Settings | Unknown",
+    account_name: "AccountName | Unknown",
+    alpaca: "Endpoints | Unknown",
+    missing: tuple[str, ...],
+) -> _Answers:
     """Ask Alpaca for everything, reads only; one part that fails is no reason not to ask for the next."""
     if isinstance(alpaca, Unknown) or missing:
         return _no_answers(alpaca if isinstance(alpaca, Unknown) else Unknown(f"{' and '.join(missing)} not set"))
@@ -278,12 +288,12 @@ def _ask(settings: "Settings | Unknown", alpaca: "Endpoints | Unknown", missing:
         account = _answer(broker.account)
         if isinstance(account, Unknown):
             return _no_answers(account)  # keys or line: the rest would only wait for the same
-        return _answers(broker, account)
+        return _answers(broker, account, account_name)
     finally:
         broker.close()
 
 
-def _answers(broker: "InspectingBroker", account: "AccountFacts") -> _Answers:
+def _answers(broker: "InspectingBroker", account: "AccountFacts", account_name: "AccountName | Unknown") -> _Answers:
     from departments.trading.look_once import open_orders
 
     orders = _answer(lambda: open_orders(broker))
@@ -308,9 +318,47 @@ def _answers(broker: "InspectingBroker", account: "AccountFacts") -> _Answers:
         calendar=calendar,
         open_orders=orders,
         positions=positions,
+        entries=_entries(broker, account_name, account, positions),
         rate=Unknown("Alpaca's answers don't tell") if rate is None else Rate(rate.remaining, rate.limit),
         times=times,
     )
+
+
+def _entries(
+    broker: "InspectingBroker",
+    account_name: "AccountName | Unknown",
+    account: "AccountFacts",
+    positions: "tuple[PositionFacts, ...] | Unknown",
+) -> EntriesSeen | Unknown | None:
+    """What the portfolio database, and what was executed since, make of the positions."""
+    from departments.portfolio.files import FILE
+    from departments.portfolio.records import BooksError
+    from departments.portfolio.refresh import explained
+    from departments.trading.paced import PacedReader, turns_of_its_own
+
+    path = firm_home() / FILE
+    if not path.exists():
+        return None
+    if isinstance(account_name, Unknown):
+        return account_name
+    if isinstance(positions, Unknown):
+        return positions
+    try:
+        entries = _answer(
+            lambda: explained(
+                path,
+                account=account_name,
+                account_number=account.account_number,
+                reader=PacedReader(turns_of_its_own(RATE_OF_A_LOOK), broker),
+                positions=positions,
+            )
+        )
+    except BooksError as error:
+        return Unknown(f"{error}: firm rebuild")
+    if isinstance(entries, Unknown):
+        return entries
+    unexplained = {one.position.symbol: one.unknown_because for one in entries if one.unknown_because is not None}
+    return EntriesSeen(explained=len(entries) - len(unexplained), unexplained=unexplained)
 
 
 def _no_answers(why: Unknown) -> _Answers:
@@ -322,6 +370,7 @@ def _no_answers(why: Unknown) -> _Answers:
         calendar=silence,
         open_orders=silence,
         positions=silence,
+        entries=silence,
         rate=silence,
         times=silence,
     )

@@ -182,6 +182,7 @@ def _rehearse(on: Stage, home: Path, plan: "Plan", text: str, *, release: bool) 
                 settings=settings,
                 keys=Keys(key_id=_KEY, secret_key=_SECRET),
                 endpoints=endpoints({"APCA_API_BASE_URL": on.url}),
+                keeps_books=False,
             )
             firm.start()
             try:

@@ -48,6 +48,7 @@ class Office:
 
     Attributes:
         done: One a department, handed on to an actor's successor: a timer may be kept for both of them.
+        run_closed: Told when a run has ended; returns at once.
     """
 
     mailroom: Mailroom
@@ -58,6 +59,7 @@ class Office:
     failed: Callable[[Recipient, BaseException], None]
     replay_differs: Callable[[RunId | None, str], None]
     done: Done = field(default_factory=Done)
+    run_closed: Callable[[], None] = lambda: None
 
 
 class DepartmentActor(pykka.ThreadingActor):
@@ -99,6 +101,8 @@ class DepartmentActor(pykka.ThreadingActor):
         self._state = handled.state
         self._done.add(envelope.seq)
         self._office.directory.deliver(sent)
+        if handled.closes_run is not None:
+            self._office.run_closed()
         self._write(handled, envelope)
 
     def on_failure(

@@ -274,6 +274,20 @@ def positions_are_as_recorded(facts: Facts) -> Finding:
     return Finding(name, Level.PASS, f"{len(seen)}, as run {records.run_id} left them")
 
 
+def positions_are_explained(facts: Facts) -> Finding:
+    """Executions since the account began explain what Alpaca holds, so that each position's entry is known."""
+    name = "entries"
+    if isinstance(facts.entries, Unknown):
+        return _undone(name, facts.entries.why, Level.WARN)
+    if facts.entries is None:
+        return _undone(name, "no portfolio database yet, firm rebuild makes it", Level.WARN)
+    unexplained = [f"{symbol} ({why})" for symbol, why in facts.entries.unexplained.items()]
+    if unexplained:
+        what = f"{len(unexplained)} positions that our fills don't explain, entry not known"
+        return Finding(name, Level.WARN, f"{what}: {_named(unexplained)}")
+    return Finding(name, Level.PASS, f"{facts.entries.explained} positions, all explained by their fills")
+
+
 def store_is_writable(facts: Facts) -> Finding:
     """Something can be written where the state is kept."""
     name = "store"
@@ -370,6 +384,7 @@ CHECKS: tuple[Check, ...] = (
     stream_is_up,
     no_orders_of_others,
     positions_are_as_recorded,
+    positions_are_explained,
     store_is_writable,
     chain_is_whole,
     disk_has_room,

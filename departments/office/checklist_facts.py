@@ -139,6 +139,19 @@ class Journal:
     chain: Chain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntriesSeen:
+    """Positions as Alpaca shows them, against the executions that we know.
+
+    Attributes:
+        explained: How many of them those explain.
+        unexplained: The others, and why.
+    """
+
+    explained: int
+    unexplained: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class FileMode:
     """A file or folder of ours and who may write to it (permission bits)."""
@@ -153,6 +166,7 @@ class Facts:
 
     Attributes:
         journal: None: there is no store yet.
+        entries: None: there is no portfolio database yet.
         store_trouble: Why nothing can be written to FIRM_HOME; None if it can.
     """
 
@@ -169,6 +183,7 @@ class Facts:
     times: Times | Unknown
     stream: Stream | Unknown
     journal: Journal | Unknown | None
+    entries: EntriesSeen | Unknown | None
     store_trouble: str | None
     disk_free_bytes: int | Unknown
     modes: tuple[FileMode, ...]

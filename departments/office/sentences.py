@@ -98,6 +98,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "order.live_after_end": "{SIDE} {qty} {symbol} lives on after its run has ended",
     "order.late_unknown_cancelled": "{SIDE} {qty} {symbol} came to light after its run and is being canceled",
     "order.late_unknown_ended": "{SIDE} {qty} {symbol} came to light after its run and is over ({status})",
+    # the portfolio database
+    "books.refreshed": "The portfolio database is up to date: {fills} fills ({new_fills} new), {positions} positions",
+    "books.made_anew": "The portfolio database is made anew: {why}",
+    "books.not_refreshed": "The portfolio database could not be refreshed and is tried again later: {why}",
     # the way to Alpaca
     "stream.up": "The stream is up",
     "stream.down": "The stream is down: {detail}",

@@ -4,11 +4,11 @@ A call that changes something leaves only after its row is durable and the last 
 what came of it is recorded before anybody hears of it. A call that was out when the firm died is answered "unknown",
 never made again by the desk. Reads are simply asked.
 
-The order in which calls leave: cancels, SELLs, the reads that prove, BUYs, other reads; all within the limits
-(`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as the one
-before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the broker's,
-too: requests that leave a millisecond apart on two connections arrive as they like. After `BUY_FOLLOWS_S` it goes
-without that answer.
+The order in which calls leave: cancels, SELLs, the reads that prove, BUYs, other reads, what can wait; all within the
+limits (`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as the
+one before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the
+broker's, too: requests that leave a millisecond apart on two connections arrive as they like. After `BUY_FOLLOWS_S` it
+goes without that answer.
 
 A 429, or a broker that can't be reached, is no answer: nothing was taken, so the same call waits and goes again - an
 order through the door again, whose `intent_ttl_s` ends that.
@@ -34,6 +34,7 @@ from departments.trading.broker import (
     RateLimited,
 )
 from departments.trading.door import judge
+from departments.trading.paced import PacedReader
 from departments.trading.pacing import Kind
 from departments.trading.reads import Reads
 from departments.trading.turns import DeskHealth, Job, Leaving, Turns
@@ -151,6 +152,10 @@ class BrokerDesk:
                 self._reads.orders(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
+
+    def background_reader(self) -> PacedReader:
+        """Reads for work that can wait, on a client and a thread of its caller's, within the same limit."""
+        return PacedReader(self._turns, self._make_broker())
 
     def health(self) -> DeskHealth:
         """How the desk gets on with the broker."""

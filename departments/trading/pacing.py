@@ -32,10 +32,12 @@ class Kind(IntEnum):
     PROOF = 2
     BUY = 3
     READ = 4
+    BACKGROUND = 5
 
 
-_RESERVED_PERCENT = {Kind.CANCEL: 0, Kind.SELL: 0, Kind.PROOF: 5, Kind.BUY: 2, Kind.READ: 10}
-"""Of the limit a kind leaves so much untouched, rounded down, so that reads never starve a SELL or a cancel."""
+_RESERVED_PERCENT = {Kind.CANCEL: 0, Kind.SELL: 0, Kind.PROOF: 5, Kind.BUY: 2, Kind.READ: 10, Kind.BACKGROUND: 50}
+"""Of the limit a kind leaves so much untouched, rounded down, so that reads never starve a SELL or a cancel.
+What can wait leaves room for a whole run."""
 
 
 class Pacer:

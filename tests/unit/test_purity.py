@@ -22,6 +22,7 @@ PURE = {
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets volatility",
+    "portfolio": "entries records schema",
     "rulebook": (
         "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
     ),
@@ -33,13 +34,14 @@ PURE = {
 }
 SHELL = {
     "": "firm",
-    "executive": "approval_file plan_file report",
+    "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers bad_input clock directory log_reading log_writer logs settings_loader "
-        "strict_fields strict_json strict_yaml supervisor timers"
+        "actor allowed_signers background bad_input clock directory log_reading log_writer logs "
+        "settings_loader strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
-    "trading": "desk histories look_once reads turns",
+    "portfolio": "bookkeeper files refresh store",
+    "trading": "desk histories look_once paced reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 
