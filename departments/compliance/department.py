@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from departments.compliance.review import review
+from departments.compliance.states import losses
 from departments.office.department import Handled, Note
 from departments.office.settings import Settings
 from departments.rulebook.context import why
@@ -39,7 +40,9 @@ class ComplianceDepartment:
         ask = envelope.message
         if not isinstance(ask, ReviewPlan):
             return Handled(state)
-        verdict = review(ask, limits_of(settings), settings.executive.on_violation)
+        limits = limits_of(settings)
+        verdict = review(ask, limits, settings.executive.on_violation)
+        verdict = verdict.model_copy(update={"losses": losses(ask.snapshot, ask.history, limits)})
         return Handled(state, (Outgoing(Recipient.EXECUTIVE, verdict),), notes_on(ask, verdict))
 
 
@@ -48,6 +51,8 @@ def notes_on(ask: ReviewPlan, verdict: PlanReviewed) -> tuple[Note, ...]:
     trades = {trade.leg: trade for trade in ask.trades}
     notes = [note for decision in verdict.legs for note in _leg_notes(trades[decision.leg], decision)]
     notes += [Note("plan.rejected", why(violation), "warning") for violation in verdict.violations]
+    if verdict.losses is not None:
+        notes += [Note("loss.beyond_limit", why(violation), "warning") for violation in verdict.losses.violations]
     notes += [Note("limit.breached_before", why(violation), "warning") for violation in verdict.breaches]
     count = {kind: sum(decision.decision is kind for decision in verdict.legs) for kind in Decision}
     notes.append(

@@ -16,10 +16,14 @@ from messages.values import (
     RunId,
     SellShortfall,
     Side,
+    TradingState,
     client_order_id_for,
+    stricter,
 )
 
 ZERO = Decimal(0)
+TRADING_REDUCING = "TRADING_REDUCING"
+"""The code of BUYs that don't leave because the account only reduces positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,21 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingChange:
+    """A change of the account's trading state that reached the run.
+
+    Attributes:
+        reason: Why; None for a resume.
+        by: Who said so; None where the word didn't tell the run.
+    """
+
+    state: TradingState
+    reason: str | None
+    by: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run.
 
@@ -164,6 +183,7 @@ class Run:
         cash_taken_on_trust: The operator let it go on though the cash was not seen; what is seen still bounds the BUYs.
         history: What went before, read with it; None where no rule asks for one.
         breaches: Limits broken before the run, as Compliance reported them.
+        trading: Changes of the trading state while it ran, and the state it began in unless ACTIVE; oldest first.
     """
 
     run_id: RunId
@@ -188,7 +208,13 @@ class Run:
     cash_after_usd: Decimal | None = None
     rejections: tuple[Violation, ...] = ()
     breaches: tuple[Violation, ...] = ()
+    trading: tuple[TradingChange, ...] = ()
     waiting: str | None = None
+
+    @property
+    def trading_state(self) -> TradingState:
+        """The account's, as far as the run has heard."""
+        return self.trading[-1].state if self.trading else TradingState.ACTIVE
 
     def leg(self, leg: LegId) -> Leg | None:
         """Find a leg by name."""
@@ -249,6 +275,37 @@ class Run:
         """The run with some legs replaced by name."""
         by_name = {leg.leg: leg for leg in changed}
         return replace(self, legs=tuple(by_name.get(leg.leg, leg) for leg in self.legs))
+
+    def heard(self, state: TradingState, reason: str | None, by: str | None, at: datetime) -> "Run":
+        """The run after word of the trading state; one that is no stricter changes nothing, a resume lifts all."""
+        known = self.trading_state
+        if known is state or (state is not TradingState.ACTIVE and stricter(known, state) is known):
+            return self
+        change = TradingChange(state=state, reason=reason, by=by, at=at)
+        return replace(self, trading=(*self.trading, change))
+
+    def denied(self, legs: Iterable[Leg]) -> "Run":
+        """The run without these BUYs, since the account reduces."""
+        last = self.trading[-1] if self.trading else None
+        because = f": {last.reason}" if last is not None and last.reason else ""
+        return self.decided(
+            LegDecision(
+                leg=leg.leg,
+                decision=Decision.DROP,
+                planned_qty=leg.trade.qty,
+                qty=ZERO,
+                violations=(
+                    Violation(
+                        code=TRADING_REDUCING,
+                        leg=leg.leg,
+                        rule="trading state",
+                        figure=f"{TradingState.REDUCING}{because}",
+                        limit=TradingState.ACTIVE,
+                    ),
+                ),
+            )
+            for leg in legs
+        )
 
     def decided(self, decisions: Iterable[LegDecision]) -> "Run":
         """The run after a review or a fit: quantities only ever fall, reasons add up, orders are left alone.

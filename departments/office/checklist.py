@@ -12,7 +12,7 @@ from departments.office.checklist_facts import Facts, Finding, Level, Unknown
 from departments.office.limits_check import limit_troubles
 from messages.plans import Mode
 from messages.snapshots import ClockFacts
-from messages.values import run_of_client_order_id
+from messages.values import TradingState, run_of_client_order_id
 
 ACTIVE = "ACTIVE"
 LIVE_HOST = "api.alpaca.markets"
@@ -320,13 +320,16 @@ def daemon_runs(facts: Facts) -> Finding:
 
 
 def trading_is_on(facts: Facts) -> Finding:
-    """Nobody halted the firm."""
+    """Nobody halted the firm, and it may buy."""
     name = "trading"
     if isinstance(facts.journal, Unknown):
         return _undone(name, facts.journal.why)
-    if facts.journal is not None and facts.journal.halted is not None:
-        return Finding(name, Level.FAIL, f"HALTED: {facts.journal.halted}; firm resume")
-    return Finding(name, Level.PASS, "not halted")
+    seen = None if facts.journal is None else facts.journal.trading
+    if seen is None or seen.state == TradingState.ACTIVE:
+        return Finding(name, Level.PASS, TradingState.ACTIVE.value)
+    what = "nothing new leaves" if seen.state == TradingState.HALTED else "only SELLs leave"
+    because = f"{seen.because or 'no reason given'}, said by {seen.by or 'nobody known'}"
+    return Finding(name, Level.FAIL, f"{seen.state}, {what}: {because}; firm resume")
 
 
 def no_run_is_held(facts: Facts) -> Finding:

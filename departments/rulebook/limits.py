@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from messages.values import TradingState
+
 ValueT = TypeVar("ValueT")
 
 
@@ -45,13 +47,17 @@ CASH_RESERVE = Place("compliance_config.yaml", "cash.cash_reserve")
 MAX_POSITIONS = Place("hard_constraints.yaml", "position_limits.max_positions_total")
 MAX_POSITION_FRACTION = Place("hard_constraints.yaml", "position_limits.max_position_fraction")
 MAX_GROSS_EXPOSURE = Place("hard_constraints.yaml", "exposure.max_gross_exposure_fraction")
+MAX_DAILY_LOSS = Place("hard_constraints.yaml", "loss_limits.max_daily_loss_fraction")
+ON_DAILY_LOSS = Place("hard_constraints.yaml", "loss_limits.on_daily_loss")
+MAX_DRAWDOWN = Place("hard_constraints.yaml", "loss_limits.max_drawdown_fraction")
+ON_DRAWDOWN = Place("hard_constraints.yaml", "loss_limits.on_drawdown")
 FUNDING = Place("executive_config.yaml", "funding")
 ALLOW_FRACTIONAL = Place("operations_config.yaml", "allow_fractional")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The figures the rules judge by. USD, fractions of equity (0.08 is 8 %) or of a price."""
+    """The figures the rules judge by. USD, fractions of equity (0.08 is 8 %) or of a price; None: the rule is off."""
 
     min_position_value_usd: Decimal
     max_price_deviation_fraction: Decimal
@@ -68,6 +74,10 @@ class Limits:
     max_position_fraction: Decimal
     max_gross_exposure_fraction: Decimal
     allow_fractional: bool
+    max_daily_loss_fraction: Decimal | None
+    on_daily_loss: TradingState
+    max_drawdown_fraction: Decimal | None
+    on_drawdown: TradingState
 
 
 def limits_of(settings: object) -> Limits:
@@ -93,13 +103,26 @@ def limits_of(settings: object) -> Limits:
         max_position_fraction=_value(settings, MAX_POSITION_FRACTION, Decimal),
         max_gross_exposure_fraction=_value(settings, MAX_GROSS_EXPOSURE, Decimal),
         allow_fractional=_value(settings, ALLOW_FRACTIONAL, bool),
+        max_daily_loss_fraction=_figure_or_off(settings, MAX_DAILY_LOSS, Decimal),
+        on_daily_loss=TradingState(_value(settings, ON_DAILY_LOSS, str).upper()),
+        max_drawdown_fraction=_figure_or_off(settings, MAX_DRAWDOWN, Decimal),
+        on_drawdown=TradingState(_value(settings, ON_DRAWDOWN, str).upper()),
     )
 
 
 def _value(settings: object, place: Place, kind: type[ValueT]) -> ValueT:
+    found = _found(settings, place)
+    if not isinstance(found, kind):
+        raise TypeError(f"{place.file}: {place.key}: expected {kind.__name__}, was {found!r}")
+    return found
+
+
+def _figure_or_off(settings: object, place: Place, kind: type[ValueT]) -> ValueT | None:
+    return None if _found(settings, place) is None else _value(settings, place, kind)
+
+
+def _found(settings: object, place: Place) -> Any:
     found: Any = getattr(settings, SECTIONS[place.file])
     for name in place.key.split("."):
         found = getattr(found, name)
-    if not isinstance(found, kind):
-        raise TypeError(f"{place.file}: {place.key}: expected {kind.__name__}, was {found!r}")
     return found

@@ -19,6 +19,8 @@ from messages.snapshots import (
     AccountFacts,
     AssetFacts,
     BrokerStatus,
+    EquityFacts,
+    History,
     OrderFacts,
     PositionFacts,
     QuoteFacts,
@@ -203,10 +205,29 @@ def gate_money(
     )
 
 
+def past(look: Snapshot, *, highest: Figure | None = None) -> History:
+    """What went before, with the equity that the account has now as its highest close, or another one."""
+    equity_usd = Decimal(1) if look.account is None else look.account.equity_usd
+    day = NOW.date()
+    closes = EquityFacts(
+        since=day,
+        highest_close_usd=equity_usd if highest is None else Decimal(highest),
+        highest_close_day=day,
+        last_close_usd=equity_usd,
+    )
+    return History(read_at=NOW, equity=closes)
+
+
 def at_submission(trades: Iterable[Trade], look: Snapshot, funding: Funding = Funding.PROCEEDS) -> ReviewPlan:
     """Ask Compliance before anything is sent."""
     return ReviewPlan(
-        run_id=RUN, review=1, stage=Stage.SUBMISSION, trades=tuple(trades), snapshot=look, funding=funding
+        run_id=RUN,
+        review=1,
+        stage=Stage.SUBMISSION,
+        trades=tuple(trades),
+        snapshot=look,
+        funding=funding,
+        history=past(look),
     )
 
 
@@ -220,6 +241,7 @@ def at_recheck(trades: Iterable[Trade], look: Snapshot, money: Money | None) -> 
         snapshot=look,
         funding=Funding.PROCEEDS if money is None else money.funding,
         money=money,
+        history=past(look),
     )
 
 

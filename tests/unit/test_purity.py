@@ -18,7 +18,7 @@ READS_A_CLOCK = {"now", "utcnow", "today"}
 TOUCHES = {"open", "print", "input"}
 
 PURE = {
-    "compliance": "department review",
+    "compliance": "department review states",
     "executive": "approval department dry_run execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
     "operations": "department deployment plan_text proposal reasons sizing targets",

@@ -26,7 +26,7 @@ from messages.envelope import Envelope, Outgoing
 from messages.message import Message
 from messages.orders import BrokerHealthChanged, RunEnded, StreamHealth
 from messages.plans import Mode
-from messages.values import Recipient
+from messages.values import Recipient, TradingState
 from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, an_approval, run_id_of, some_settings
 
 ONE, TWO = a_plan(plan_id="PLAN_1"), a_plan(plan_id="PLAN_2")
@@ -240,7 +240,7 @@ def test_a_halt_holds_the_active_run_and_whatever_begins_later():
     assert isinstance(ceo.state.runs[SECOND], Held)
     ceo.tell(ResumeTrading(by="mara"))
     assert isinstance(ceo.state.runs[SECOND], Received)
-    assert ceo.state.account.halted is None
+    assert ceo.state.account.trading.state is TradingState.ACTIVE
 
 
 def test_a_halt_without_a_run_is_remembered():

@@ -6,6 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from departments.rulebook import limits
+from messages.values import TradingState
 from tests.builders.portfolio import settings
 
 PLACES = [place for place in vars(limits).values() if isinstance(place, limits.Place)]
@@ -24,6 +25,10 @@ SHIPPED = {
     ("hard_constraints.yaml", "position_limits.max_positions_total"): 30,
     ("hard_constraints.yaml", "position_limits.max_position_fraction"): Decimal("0.08"),
     ("hard_constraints.yaml", "exposure.max_gross_exposure_fraction"): Decimal("2.0"),
+    ("hard_constraints.yaml", "loss_limits.max_daily_loss_fraction"): Decimal("0.05"),
+    ("hard_constraints.yaml", "loss_limits.on_daily_loss"): "reducing",
+    ("hard_constraints.yaml", "loss_limits.max_drawdown_fraction"): Decimal("0.20"),
+    ("hard_constraints.yaml", "loss_limits.on_drawdown"): "reducing",
     ("executive_config.yaml", "funding"): "proceeds",
     ("operations_config.yaml", "allow_fractional"): False,
 }
@@ -61,6 +66,10 @@ def test_limits_are_the_shipped_figures():
         max_position_fraction=Decimal("0.08"),
         max_gross_exposure_fraction=Decimal("2.0"),
         allow_fractional=False,
+        max_daily_loss_fraction=Decimal("0.05"),
+        on_daily_loss=TradingState.REDUCING,
+        max_drawdown_fraction=Decimal("0.20"),
+        on_drawdown=TradingState.REDUCING,
     )
 
 
@@ -79,13 +88,21 @@ def test_each_limit_follows_its_own_key():
             hard_constraints={
                 "position_limits": {"max_positions_total": 10, "max_position_fraction": 11},
                 "exposure": {"max_gross_exposure_fraction": 12},
+                "loss_limits": {
+                    "max_daily_loss_fraction": "0.1",
+                    "on_daily_loss": "halted",
+                    "max_drawdown_fraction": None,
+                    "on_drawdown": "halted",
+                },
             },
             operations={"allow_fractional": True},
         )
     )
 
     names = get_type_hints(limits.Limits)
-    assert [getattr(changed, name) for name in names] == [1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True]
+    losses = [Decimal("0.1"), TradingState.HALTED, None, TradingState.HALTED]
+    figures = [1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True, *losses]
+    assert [getattr(changed, name) for name in names] == figures
 
 
 def test_settings_of_another_kind_are_no_limit():

@@ -32,6 +32,7 @@ from messages.values import (
     RunId,
     Side,
     TimeInForce,
+    TradingState,
     client_order_id_for,
 )
 from tests.builders.plans import NOW, a_plan, a_submission, a_trade, an_approval
@@ -90,7 +91,7 @@ def a_gate(submission: SubmitPlan, run_orders, *, sells=(), decision=None, run_i
 def facts_for(submission, gate=None, **changes) -> DoorFacts:
     facts = DoorFacts(
         epoch=EPOCH,
-        halted=False,
+        trading=TradingState.ACTIVE,
         abort_asked=False,
         run_closed=False,
         approval=an_envelope(submission) if submission is not None else None,
@@ -220,7 +221,7 @@ OTHER_RUN = RunId("R" + "0" * 20)
 
 # check -> a case that only this check refuses, and the reason
 BAD_CASES = {
-    "not_halted": (replace(OPEN, halted=True), SELL, NOW, NotSentReason.HALTED),
+    "state_allows": (replace(OPEN, trading=TradingState.HALTED), SELL, NOW, NotSentReason.HALTED),
     "not_aborted": (replace(OPEN, abort_asked=True), SELL, NOW, NotSentReason.RUN_ENDED),
     "run_open": (replace(OPEN, run_closed=True), SELL, NOW, NotSentReason.RUN_ENDED),
     "call_durable": (replace(OPEN, call_committed=False), SELL, NOW, NotSentReason.INTENT_STALE),
