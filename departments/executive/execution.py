@@ -419,12 +419,12 @@ class _Machine:
             case _ if isinstance(phase, Stopping):
                 step = self.judge_stopping(phase)  # it may be the last that was waited for
                 return replace(step, notes=(*notes, *step.notes))
-            case NotSentReason.REDUCING:
+            case NotSentReason.REDUCING if any(leg.leg == event.leg for leg in run.buys):
                 run, denials = self.deny(run, [leg for leg in run.buys if leg.leg == event.leg])
                 phase = with_run(phase, run)
                 step = self.judge_buying(phase) if isinstance(phase, Buying) else Step(phase)
                 return replace(step, notes=(*notes, *denials, *step.notes))
-            case NotSentReason.HALTED | NotSentReason.INTENT_STALE:
+            case NotSentReason.HALTED | NotSentReason.REDUCING | NotSentReason.INTENT_STALE:
                 again = self.timer(run, Deadline.PLACE_AGAIN, PLACE_AGAIN_S)
                 return Step(phase, (again,), notes)
             case NotSentReason.APPROVAL_EXPIRED | NotSentReason.RUN_ENDED:

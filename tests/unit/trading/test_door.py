@@ -216,6 +216,29 @@ def test_a_stale_epoch_loses_the_lease():
         verdict(replace(OPEN, epoch=8), SELL)
 
 
+@pytest.mark.parametrize(
+    ("state", "sell", "buy"),
+    [
+        (TradingState.ACTIVE, None, None),
+        (TradingState.REDUCING, None, NotSentReason.REDUCING),
+        (TradingState.HALTED, NotSentReason.HALTED, NotSentReason.HALTED),
+    ],
+)
+def test_what_may_leave_in_each_trading_state(state, sell, buy):
+    facts = replace(OPEN, trading=state)
+
+    for call, expected in ((SELL, sell), (BUY, buy)):
+        found = verdict(facts, call)
+
+        assert (None if found is None else found.reason) is expected
+
+
+def test_a_reducing_house_still_asks_everything_else_of_a_sell():
+    facts = replace(OPEN, trading=TradingState.REDUCING, abort_asked=True)
+
+    assert verdict(facts, SELL).reason is NotSentReason.RUN_ENDED
+
+
 NOT_MATCHING = {"decision": ShortfallDecision.OPERATOR, "sells": (REFUSED,)}
 OTHER_RUN = RunId("R" + "0" * 20)
 
