@@ -105,15 +105,13 @@ def _endpoints() -> "Endpoints | Unknown":
 
 def _where(alpaca: "Endpoints | Unknown") -> Where | Unknown:
     from messages.plans import Mode
-    from scripts.daemon import MODE_FILE
+    from scripts.interlock import MODE_FILE, home_mode
 
     if isinstance(alpaca, Unknown):
         return alpaca
     marker = firm_home() / MODE_FILE
     try:
-        said = marker.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        said = None
+        said = home_mode(firm_home())
     except (OSError, UnicodeDecodeError) as error:
         return Unknown(f"{marker}: {error}")
     if said is not None and said not in set(Mode):

@@ -9,13 +9,13 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from departments.office.checklist_facts import Facts, Finding, Level, Unknown
+from departments.office.interlock import money_at
 from departments.office.limits_check import limit_troubles
 from messages.plans import Mode
 from messages.snapshots import ClockFacts
 from messages.values import TradingState, run_of_client_order_id
 
 ACTIVE = "ACTIVE"
-LIVE_HOST = "api.alpaca.markets"
 SKEW_WARNS_S = 2.0
 SKEW_FAILS_S = 30.0
 MARKET_TIME_SLACK = timedelta(minutes=1)
@@ -91,7 +91,7 @@ def money_is_agreed(facts: Facts) -> Finding:
     said = {
         f"firm.yaml: mode {firm.mode}": firm.mode,
         f"account {facts.account_name}: mode {mode}": mode,
-        f"address {facts.where.host}": Mode.LIVE if facts.where.host == LIVE_HOST else Mode.PAPER,
+        f"address {facts.where.host}": money_at(f"//{facts.where.host}"),
     }
     if facts.where.home_mode is not None:
         said[f"FIRM_HOME made for {facts.where.home_mode}"] = Mode(facts.where.home_mode)

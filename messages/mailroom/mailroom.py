@@ -237,6 +237,12 @@ class SqlMailroom:
         remembered = self._settings.get(sha256)
         return self._journal.document(sha256) if remembered is None else remembered
 
+    def last_settings(self) -> str | None:
+        """See `port.Mailroom.last_settings`."""
+        self._writer.flush()
+        rows = self._database.read("last_settings")
+        return self.settings_document(rows[0][0]) if rows else None
+
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
         """See `port.Mailroom.door`. What stops something counts already when it is recorded and not yet committed."""
         with self._database.lock:

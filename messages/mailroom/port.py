@@ -169,6 +169,9 @@ class Mailroom(Protocol):
     def settings_document(self, sha256: str) -> str:
         """Give a settings document back. Raises KeyError."""
 
+    def last_settings(self) -> str | None:
+        """The settings document that mail was handled under last; None while none was."""
+
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
         """Read what the last door judges by, in one query."""
 

@@ -326,6 +326,12 @@ class FakeMailroom(Mailroom):
         with self._lock:
             return self._settings[sha256] if sha256 in self._settings else self.store.settings[sha256]
 
+    def last_settings(self) -> str | None:
+        with self._lock:
+            self.flush()
+            handled = self.store.handled
+            return self.settings_document(handled[-1].settings_sha256) if handled else None
+
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
         with self._lock:
             store = self.store

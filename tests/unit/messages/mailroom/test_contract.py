@@ -560,6 +560,22 @@ def test_waiting_for_mail_that_was_never_recorded_fails_an_assertion(house):
         mailroom.ensure_durable(1)
 
 
+def test_the_settings_that_mail_was_handled_under_last_are_known(house):
+    mailroom = ready(house.open())
+    assert mailroom.last_settings() is None
+    later = SETTINGS_TEXT.replace("{", "{ ", 1)
+    mailroom.remember_settings(sha256_hex(later.encode()), later)
+    handle(mailroom, take(mailroom, a_halt()))
+    assert mailroom.last_settings() == SETTINGS_TEXT
+
+    mail = take(mailroom, a_halt())
+    mailroom.record(handled=mail, at=NOW, settings_sha256=sha256_hex(later.encode()), outgoing=())
+
+    assert mailroom.last_settings() == later
+    mailroom.flush()
+    assert house.crash(mailroom).last_settings() == later
+
+
 class TestTheDoor:
     def test_shows_nothing_in_an_empty_store(self, house):
         mailroom = house.open()
