@@ -21,8 +21,7 @@ PURE = {
     "compliance": "department review states",
     "executive": "approval department dry_run execution phases proof run twin twin_past verification",
     "office": (
-        "checklist checklist_facts department interlock limits_check "
-        "new_york sentences settings sshsig strict_tree"
+        "checklist checklist_facts department interlock limits_check new_york sentences settings sshsig strict_tree"
     ),
     "operations": "department deployment plan_text proposal reasons sizing targets",
     "rulebook": "ceilings context facts fitting limits money needs plan_rules portfolio rules",
