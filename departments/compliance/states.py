@@ -42,7 +42,8 @@ def losses(snapshot: Snapshot, history: History | None, limits: Limits) -> LossV
 
     Args:
         snapshot: For the equity now and at the last close.
-        history: For the highest close.
+        history: For the highest close; None where it was not read. One without closes is a new account's: then the
+            last close is the highest.
         limits: The house's figures.
 
     Returns:
@@ -61,13 +62,19 @@ def losses(snapshot: Snapshot, history: History | None, limits: Limits) -> LossV
 
 def measures(snapshot: Snapshot, history: History | None, limits: Limits) -> tuple[Measure, ...]:
     """Both limits, with what they are held against on this look."""
-    closes = None if history is None else history.equity
+    last_usd = None if snapshot.account is None else snapshot.account.last_equity_usd
+    since, highest_usd = "the highest close", None
+    if history is not None and history.equity is not None:
+        since = f"the highest close, on {history.equity.highest_close_day}"
+        highest_usd = history.equity.highest_close_usd
+    elif history is not None:  # it was looked for, and the account has no day behind it yet
+        since, highest_usd = "the last close, the only one so far", last_usd
     return (
         Measure(
             code="DAILY_LOSS",
             what="daily loss",
             since="the last close",
-            before_usd=None if snapshot.account is None else snapshot.account.last_equity_usd,
+            before_usd=last_usd,
             most=limits.max_daily_loss_fraction,
             asks=limits.on_daily_loss,
             place=MAX_DAILY_LOSS,
@@ -75,8 +82,8 @@ def measures(snapshot: Snapshot, history: History | None, limits: Limits) -> tup
         Measure(
             code="DRAWDOWN",
             what="drawdown",
-            since="the highest close" if closes is None else f"the highest close, on {closes.highest_close_day}",
-            before_usd=None if closes is None else closes.highest_close_usd,
+            since=since,
+            before_usd=highest_usd,
             most=limits.max_drawdown_fraction,
             asks=limits.on_drawdown,
             place=MAX_DRAWDOWN,

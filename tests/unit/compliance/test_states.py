@@ -11,7 +11,7 @@ from departments.compliance.states import losses
 from departments.rulebook.limits import limits_of
 from departments.rulebook.needs import history_needed
 from messages.reviews import PlanReviewed
-from messages.snapshots import HistoryPart, Snapshot
+from messages.snapshots import History, HistoryPart, Snapshot
 from messages.values import Recipient, TradingState
 from tests.builders.portfolio import NOW, account, at_submission, buy, enveloped, past, settings, snapshot
 
@@ -27,6 +27,9 @@ def limits(**changed):
 DAILY = limits(max_daily_loss_fraction="0.05")
 DRAWDOWN = limits(max_drawdown_fraction="0.20")
 BOTH = limits(max_daily_loss_fraction="0.05", max_drawdown_fraction="0.20")
+
+
+NO_CLOSES = History(read_at=NOW)
 
 
 def a_look(equity, last="100000"):
@@ -79,7 +82,8 @@ def test_a_drawdown_inside_on_and_outside_the_limit(equity, expected):
         (a_look("100000", last="-1"), None, DAILY, "DAILY_LOSS_UNKNOWN"),
         (Snapshot(begun_at=NOW), past(a_look("100000")), DRAWDOWN, "DRAWDOWN_UNKNOWN"),
         (a_look("100000"), None, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
-        (a_look("100000"), past(a_look("1")).model_copy(update={"equity": None}), DRAWDOWN, "DRAWDOWN_UNKNOWN"),
+        (a_look("100000", last="0"), NO_CLOSES, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
+        (Snapshot(begun_at=NOW), NO_CLOSES, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
         (a_look("100000"), past(a_look("1"), highest=0), DRAWDOWN, "DRAWDOWN_UNKNOWN"),
     ],
 )
@@ -96,6 +100,11 @@ def test_what_is_missing_reduces_and_is_named(look, history, rules, code, asks):
 
     assert codes(found) == (REDUCING, [code])
     assert "missing" in found.violations[0].figure
+
+
+@pytest.mark.parametrize(("equity", "expected"), [("80000", None), ("79999", (REDUCING, ["DRAWDOWN_ABOVE_MAX"]))])
+def test_a_new_account_without_a_closed_day_is_held_against_its_last_close(equity, expected):
+    assert codes(losses(a_look(equity), NO_CLOSES, DRAWDOWN)) == expected
 
 
 def test_a_limit_that_is_off_asks_for_nothing_whatever_is_missing():
