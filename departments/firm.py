@@ -1,6 +1,7 @@
 """The composition root: the only place that wires. Starts mailroom, desk and departments in order; stops in reverse."""
 
 import gc
+import json
 import os
 import signal
 import sys
@@ -69,6 +70,10 @@ class Keys:
         return "Keys(...)"
 
 
+class WrongMoney(Exception):
+    """The keys, or the store, are not those of the account that is meant."""
+
+
 class Firm:
     """One account's departments, wired and running."""
 
@@ -134,6 +139,7 @@ class Firm:
             StoreUnavailable: The mailroom can't be opened.
             BrokerUnavailable: Alpaca can't be reached.
             KeysRefused: Alpaca doesn't take the keys.
+            WrongMoney: The keys open another account, or the store is the other money's.
         """
         try:
             self._start()
@@ -146,6 +152,7 @@ class Firm:
         self._cleanup.callback(mailroom.close)
         self._mailroom = mailroom
         mailroom.on_failure(lambda error: self._give_up(f"the store's writer died: {error}"))
+        self._check_store(mailroom.last_settings())
         mailroom.remember_settings(self._sha256, self._settings.document())
         self._probe()
 
@@ -261,7 +268,17 @@ class Firm:
 
     def _probe(self) -> None:
         """Ask Alpaca for the account once, on the main thread: keys and address are right, and alpaca is imported."""
-        self._broker().account()
+        seen = self._broker().account().account_number
+        expected = self._settings.firm.accounts[self._account].account_number
+        if expected is not None and seen != expected:
+            raise WrongMoney(f"the keys open account {seen}, expected {expected} as in firm.yaml")
+
+    def _check_store(self, before: str | None) -> None:
+        """Look at the settings that the store's mail was handled under last: paper and live never share a store."""
+        mode = self._settings.firm.mode.value
+        used_for = mode if before is None else json.loads(before)["firm"]["mode"]
+        if used_for != mode:
+            raise WrongMoney(f"the store holds a journal of {used_for} money, expected another store for {mode}")
 
     def _hire(self, name: Recipient) -> "pykka.ActorRef[Any]":
         office = Office(

@@ -56,11 +56,13 @@ AnyMessage = (
     | proposals.FitBuys
     | proposals.BuysFitted
     | control.HaltTrading
+    | control.ReduceTrading
     | control.ResumeTrading
     | control.ReleaseRun
     | control.AbortRun
     | control.BeginRun
     | control.HaltRun
+    | control.ReduceRun
     | control.ResumeRun
     | control.RunFinished
     | control.PlanQueued

@@ -1,27 +1,70 @@
 """The operator's words, the clock's, and the house's own notices."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
-from messages.message import AccountMessage, RunMessage
-from messages.values import LegId, PlanId, Record, RunId, Utc
+from messages.message import AccountMessage, Message, RunMessage
+from messages.reviews import Violation
+from messages.values import LegId, PlanId, Record, RunId, TradingState, Utc, stricter
 
 
 class HaltTrading(AccountMessage):
-    """Nothing new leaves from now on; cancels still pass. Holds until resumed, restarts included."""
+    """Nothing new leaves from now on; cancels still pass. Holds until resumed, restarts included.
+
+    Attributes:
+        violations: Of the limits on losses that ask for it; empty when it was not a limit that did.
+    """
 
     reason: str
     by: str
     cancel_orders: bool = False
+    violations: tuple[Violation, ...] = ()
+
+
+class ReduceTrading(AccountMessage):
+    """Only SELLs leave from now on, and cancels. Holds until resumed, restarts included; loosens no halt.
+
+    Attributes:
+        violations: As `HaltTrading.violations`.
+    """
+
+    reason: str
+    by: str
+    violations: tuple[Violation, ...] = ()
 
 
 class ResumeTrading(AccountMessage):
     """Trade again; the halted run goes on where it was."""
 
     by: str
+
+
+TradingWord = HaltTrading | ReduceTrading | ResumeTrading
+"""All that changes an account's trading state."""
+WORD_STATES: Mapping[type[Message], TradingState] = {
+    HaltTrading: TradingState.HALTED,
+    ReduceTrading: TradingState.REDUCING,
+    ResumeTrading: TradingState.ACTIVE,
+}
+TRADING_WORDS: tuple[type[Message], ...] = get_args(TradingWord)
+
+
+def state_after(words: Iterable[Message], state: TradingState = TradingState.ACTIVE) -> TradingState:
+    """The trading state after these words, oldest first: a word restricts further or not at all; only a resume lifts.
+
+    Args:
+        words: Other messages among them mean nothing.
+        state: Before them.
+    """
+    for word in words:
+        said = WORD_STATES.get(type(word))
+        if said is not None:
+            state = said if said is TradingState.ACTIVE else stricter(state, said)
+    return state
 
 
 class ReleaseRun(RunMessage):
@@ -72,6 +115,13 @@ class HaltRun(RunMessage):
 
     reason: str
     cancel_orders: bool
+
+
+class ReduceRun(RunMessage):
+    """The account is reducing: no BUY of this run leaves any more. The CEO writes this to itself."""
+
+    reason: str
+    by: str
 
 
 class ResumeRun(RunMessage):

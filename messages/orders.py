@@ -122,6 +122,7 @@ class NotSentReason(StrEnum):
     """Why the last door let an order not pass. Nothing left the house."""
 
     HALTED = "halted"
+    REDUCING = "reducing"
     INTENT_STALE = "intent_stale"
     APPROVAL_EXPIRED = "approval_expired"
     NOT_APPROVED = "not_approved"

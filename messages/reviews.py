@@ -9,7 +9,7 @@ from pydantic import Field
 from messages.message import RunMessage
 from messages.plans import Trade
 from messages.snapshots import HistoryRef, SnapshotRef
-from messages.values import Funding, LegId, QtyOrZero, Record, Usd, Utc
+from messages.values import Funding, LegId, QtyOrZero, Record, TradingState, Usd, Utc
 
 
 class Violation(Record):
@@ -115,6 +115,18 @@ class ReviewPlan(RunMessage):
     ahead: bool = False
 
 
+class LossVerdict(Record):
+    """What the limits on losses ask for, on the look that a review was made on.
+
+    Attributes:
+        state: REDUCING or HALTED.
+        violations: Why, most severe first.
+    """
+
+    state: TradingState
+    violations: Annotated[tuple[Violation, ...], Field(min_length=1)]
+
+
 class PlanReviewed(RunMessage):
     """The verdict.
 
@@ -122,6 +134,7 @@ class PlanReviewed(RunMessage):
         rejected: True: nothing may be sent; `violations` say why.
         legs: A decision for every leg asked about; SELLs are kept or, in a rejected plan, named.
         breaches: Limits that were broken before and that the plan doesn't worsen: reported, no reason to refuse.
+        losses: None while every limit on losses holds.
     """
 
     review: int
@@ -130,3 +143,4 @@ class PlanReviewed(RunMessage):
     legs: tuple[LegDecision, ...]
     violations: tuple[Violation, ...] = ()
     breaches: tuple[Violation, ...] = ()
+    losses: LossVerdict | None = None

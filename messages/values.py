@@ -69,6 +69,22 @@ class Funding(StrEnum):
     BUYING_POWER = "buying_power"
 
 
+class TradingState(StrEnum):
+    """What of an account's new orders may leave: all, only what reduces a position, nothing. Cancels always may."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+_STRICTNESS = tuple(TradingState)
+
+
+def stricter(one: TradingState, other: TradingState) -> TradingState:
+    """The one of two states that lets less leave."""
+    return max(one, other, key=_STRICTNESS.index)
+
+
 def _no_float(value: Any) -> Any:
     """Refuse binary floating point before pydantic could round it into a Decimal."""
     if isinstance(value, (float, bool)):

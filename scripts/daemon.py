@@ -7,19 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from scripts.failure import Code, Failure
+from scripts.interlock import check_money
 from scripts.surroundings import all_settings, firm_home, private_files, store_url, the_account
 
 if TYPE_CHECKING:
     from departments.firm import Firm, Keys
     from departments.office.settings import Settings
-    from departments.trading.alpaca.endpoints import Endpoints
     from messages.values import AccountName
-
-LIVE_HOST = "api.alpaca.markets"
-MODE_FILE = "mode"
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -58,7 +54,7 @@ def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, s
         raise Failure(Code.BAD_INPUT, f"firm start: {error}") from None
     home = firm_home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _check_money(settings, account, alpaca, home, live=live)
+    check_money(settings, account, alpaca, home, asked_live=live)
     settings = _trusted(settings)
     key_id, secret_key = environ.get("APCA_API_KEY_ID"), environ.get("APCA_API_SECRET_KEY")
     if not key_id or not secret_key:
@@ -98,6 +94,8 @@ def _run(firm: "Firm") -> int:
 
     try:
         wiring.run(firm, _say_started)
+    except wiring.WrongMoney as error:
+        raise Failure(Code.BAD_INPUT, f"firm start: {error}") from None
     except (MailroomError, BrokerError) as error:
         raise Failure(Code.UNREACHABLE, f"firm start: {error}") from None
     return Code.DONE
@@ -118,47 +116,3 @@ def _logging(home: Path, account: "AccountName", keys: "Keys") -> Iterator[None]
 
 def _say_started() -> None:
     print(f"the firm is open, pid {os.getpid()}; its state is in {firm_home()}", flush=True)
-
-
-def _check_money(settings: "Settings", account: "AccountName", alpaca: "Endpoints", home: Path, *, live: bool) -> None:
-    """Let live money through only when everything says live, and paper only when nothing does.
-
-    Raises:
-        Failure: Config, command line, address and store don't agree.
-    """
-    from messages.plans import Mode
-
-    about = settings.firm.accounts[account]
-    is_live = urlsplit(alpaca.rest_url).hostname == LIVE_HOST
-    if settings.firm.mode is not about.mode:
-        raise _refuse(f"firm.yaml: mode is {settings.firm.mode}, account {account} is {about.mode}, expected the same")
-    if about.mode is Mode.PAPER and (live or is_live):
-        raise _refuse(f"{'--live' if live else alpaca.rest_url}, but firm.yaml says mode: paper, expected mode: live")
-    if about.mode is Mode.LIVE and not (live and is_live):
-        raise _refuse(f"firm.yaml says mode: live, expected --live and APCA_API_BASE_URL=https://{LIVE_HOST}")
-    marker = home / MODE_FILE
-    if marker.exists():
-        before = marker.read_text(encoding="utf-8").strip()
-        if before != about.mode.value:
-            raise _refuse(f"{home} was made for {before} money, expected another FIRM_HOME for {about.mode.value}")
-        return
-    if about.mode is Mode.LIVE:
-        _ask_for_account_number(about.account_number)
-    marker.write_text(f"{about.mode.value}\n", encoding="utf-8")
-
-
-def _ask_for_account_number(expected: str | None) -> None:
-    if expected is None:
-        raise _refuse("firm.yaml: the live account has no account_number, expected it")
-    if not sys.stdin.isatty():
-        raise _refuse("the first start with live money asks for the account number, expected a terminal")
-    try:
-        typed = input("This firm will trade LIVE MONEY. Type the account number: ").strip()
-    except EOFError:
-        typed = ""
-    if typed != expected:
-        raise _refuse("that is not the account number in firm.yaml")
-
-
-def _refuse(what: str) -> Failure:
-    return Failure(Code.BAD_INPUT, f"firm start: {what}")

@@ -21,6 +21,7 @@ from departments.office.checklist_facts import (
     Stream,
     Times,
     TradingDay,
+    TradingSeen,
     Unknown,
     Where,
 )
@@ -108,15 +109,13 @@ def _endpoints() -> "Endpoints | Unknown":
 
 def _where(alpaca: "Endpoints | Unknown") -> Where | Unknown:
     from messages.plans import Mode
-    from scripts.daemon import MODE_FILE
+    from scripts.interlock import MODE_FILE, home_mode
 
     if isinstance(alpaca, Unknown):
         return alpaca
     marker = firm_home() / MODE_FILE
     try:
-        said = marker.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        said = None
+        said = home_mode(firm_home())
     except (OSError, UnicodeDecodeError) as error:
         return Unknown(f"{marker}: {error}")
     if said is not None and said not in set(Mode):
@@ -189,18 +188,17 @@ def _journal(account: "AccountName | Unknown") -> tuple[Journal | Unknown | None
 def _read_journal(counter: "Counter") -> tuple[Journal, Stream | Unknown]:
     from departments.executive.report import view_firm
     from messages.mailroom.port import JournalBroken
-    from scripts.status import words_not_yet_read
+    from scripts.status import with_words_not_yet_read
     from scripts.surroundings import known_runs
 
     try:
         chain = Chain(rows=counter.verify_chain())
     except JournalBroken as error:
         chain = Chain(broken=str(error))
-    firm = view_firm(counter) | words_not_yet_read(counter)
-    is_halted = firm["trading_state"] != "ACTIVE"
+    firm = with_words_not_yet_read(view_firm(counter), counter)
     journal = Journal(
         daemon=counter.holder(),
-        halted=(firm["halted_because"] or "no reason given") if is_halted else None,
+        trading=TradingSeen(firm["trading_state"], firm["trading_because"], firm["trading_set_by"]),
         dead_letters=len(firm["dead_letters"]),
         runs=tuple(
             RunSeen(run_id=run["run_id"], phase=run["phase"], reason=run["reason"])

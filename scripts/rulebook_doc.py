@@ -10,7 +10,13 @@ from departments.office.settings import Settings
 from departments.office.settings_loader import load_settings
 from departments.rulebook import money
 from departments.rulebook.context import Kind, Rule
-from departments.rulebook.limits import Place
+from departments.rulebook.limits import (
+    MAX_DAILY_LOSS,
+    MAX_DRAWDOWN,
+    ON_DAILY_LOSS,
+    ON_DRAWDOWN,
+    Place,
+)
 from departments.rulebook.plan_rules import PLAN_RULES
 from departments.rulebook.rules import RULES
 from messages.values import Side
@@ -37,6 +43,16 @@ drops what would be cut; `reject` rejects the plan before the start and drops at
 What was broken before the plan (number of positions, gross exposure, positions the plan adds to) is reported and
 refuses nothing; no BUY may worsen it.
 """
+LOSSES = """
+Judged on every look that a plan, or its BUYs at the gate, are reviewed on (`losses.py`). A loss above its limit
+sets the account's trading state; a limit that is on and can't be reckoned sets REDUCING. `firm resume` alone lifts it;
+while the breach stands, the next look sets it again and says so. Deposits and withdrawals are equity, too.
+"""
+LOSS_LIMITS = (
+    ("the last close", "buying on into a bad day", MAX_DAILY_LOSS, ON_DAILY_LOSS),
+    ("the highest close of the past year", "buying on while a strategy fails", MAX_DRAWDOWN, ON_DRAWDOWN),
+)
+"""What the equity is held against, what that protects from, the limit and what a larger loss does."""
 
 
 def render(settings: Settings) -> str:
@@ -56,6 +72,9 @@ def render(settings: Settings) -> str:
             *legs,
             "\n## Rules on the plan as a whole: each rejects it\n",
             *plans,
+            "\n## Limits on losses",
+            LOSSES,
+            *_losses(settings),
             "\n## Money\n",
             "```",
             _formulas(),
@@ -63,6 +82,14 @@ def render(settings: Settings) -> str:
             "",
         ]
     )
+
+
+def _losses(settings: Settings) -> list[str]:
+    rows = ["| equity against | protects from | may be lost | file: key | sets |", "|---|---|---|---|---|"]
+    for since, why, place, on_loss in LOSS_LIMITS:
+        sets = f"{_shipped(settings, on_loss).upper()} (`{on_loss.key}`)"
+        rows.append(f"| {since} | {why} | {_shipped(settings, place)} | `{place.file}: {place.key}` | {sets} |")
+    return rows
 
 
 def _row(rule: Rule, settings: Settings) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 View = Mapping[str, Any]
+TRADING_STYLES = {"HALTED": "bold red", "REDUCING": "bold yellow"}
 
 
 def print_firm(view: View) -> None:
@@ -18,9 +19,7 @@ def print_firm(view: View) -> None:
     screen = console()
     screen.print(f"account {words(view['account'])}", style="bold")
     screen.print(f"daemon: {words(view['daemon'] or 'none runs; letters wait for the next start')}")
-    halted = view["trading_state"] != "ACTIVE"
-    because = f": {words(view['halted_because'])}" if halted and view.get("halted_because") else ""
-    screen.print(f"trading: {view['trading_state']}{because}", style="bold red" if halted else "")
+    screen.print(f"trading: {_trading(view)}", style=TRADING_STYLES.get(view["trading_state"], ""))
     detail = f" ({words(view['stream_detail'])})" if view.get("stream_detail") else ""
     unseen = "not yet seen" if view["daemon"] else "nobody listens"
     screen.print(f"stream: {view['stream'] or unseen}{detail}")
@@ -34,6 +33,14 @@ def print_firm(view: View) -> None:
             (one["message_type"], one["recipient"], one["run_id"], one["reason"]) for one in view["dead_letters"]
         ]
         screen.print(table("Dead letters: nobody could handle these", ("message", "to", "run", "reason"), letters))
+
+
+def _trading(view: View) -> str:
+    """The trading state, why, and who set it."""
+    state = str(view["trading_state"])
+    if view["trading_because"] is None:
+        return state
+    return f"{state}: {words(view['trading_because'])} (set by {words(view['trading_set_by'])}); firm resume lifts it"
 
 
 def print_run(view: View) -> None:
@@ -52,6 +59,10 @@ def print_report(view: View) -> None:
     screen.print(f"approved by {words(view.get('approved_by'))}; policy: {_policy(view)}")
     screen.print(f"started {full_time(view['started_at'])}, ended {full_time(view['ended_at'])}")
     screen.print(report_table(view))
+    for change in view["trading"]:
+        by = f" (set by {words(change['by'])})" if change["by"] else ""
+        because = f": {words(change['reason'])}{by}" if change["reason"] else ""
+        screen.print(f"{clock_time(change['at'])} trading {change['state']}{because}", style="yellow")
     _print_violations(screen, view)
     _print_times(screen, view["gate"])
     screen.print(money_table(view))

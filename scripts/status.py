@@ -32,7 +32,7 @@ def run(given: Namespace) -> int:
             return code_of(view)
         from departments.executive.report import view_firm
 
-        firm = {**view_firm(counter), **words_not_yet_read(counter)}
+        firm = with_words_not_yet_read(view_firm(counter), counter)
     firm["account"] = firm.get("account") or account
     if given.json:
         print(json.dumps(firm, indent=2))
@@ -43,20 +43,23 @@ def run(given: Namespace) -> int:
     return Code.DONE
 
 
-def words_not_yet_read(counter: "Counter") -> dict[str, Any]:
-    """What halts and resumes in the letterbox change: the last door heeds them before any daemon has read them."""
-    from messages.control import HaltTrading, ResumeTrading
+def with_words_not_yet_read(firm: dict[str, Any], counter: "Counter") -> dict[str, Any]:
+    """The firm, changed by the words in the letterbox: the last door heeds them before any daemon has read them."""
+    from messages.control import HaltTrading, ReduceTrading, ResumeTrading, state_after
+    from messages.values import TradingState
 
-    said: dict[str, Any] = {}
     for letter in counter.letters():
-        match letter.message:
-            case HaltTrading(reason=reason):
-                said = {"trading_state": "HALTED", "halted_because": reason}
+        word, before = letter.message, TradingState(firm["trading_state"])
+        after = state_after([word], before)
+        match word:
             case ResumeTrading():
-                said = {"trading_state": "ACTIVE", "halted_because": None}
+                said = {"trading_state": after.value, "trading_because": None, "trading_set_by": None}
+            case HaltTrading() | ReduceTrading() if after is not before:
+                said = {"trading_state": after.value, "trading_because": word.reason, "trading_set_by": word.by}
             case _:
-                pass
-    return said
+                continue
+        firm = firm | said
+    return firm
 
 
 def run_view(counter: "Counter", typed: str) -> dict[str, Any]:

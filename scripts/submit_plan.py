@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.failure import Code, Failure
-from scripts.surroundings import all_settings, known_runs, now, open_counter
+from scripts.surroundings import all_settings, firm_home, known_runs, now, open_counter
 
 if TYPE_CHECKING:
     from messages.mailroom.port import Counter
@@ -33,6 +33,7 @@ def run(given: Namespace) -> int:
     from messages.values import run_id_for
     from scripts.approval_key import with_signers
     from scripts.file_modes import check_inputs, check_store
+    from scripts.interlock import claim
 
     if given.timeout is not None and not given.wait:
         raise Failure(Code.BAD_INPUT, "firm submit: --timeout without --wait, expected both")
@@ -45,6 +46,7 @@ def run(given: Namespace) -> int:
         raise Failure(Code.BAD_INPUT, str(error)) from None
     check_inputs([path], is_live=settings.firm.mode is Mode.LIVE)
     check_store()
+    claim(firm_home(), settings.firm.mode)
     settings = with_signers(settings)
     run_id = run_id_for(plan.account, plan.plan_sha256)
     with open_counter(plan.account) as counter:

@@ -8,6 +8,7 @@ from departments.office.department import Handled, Note
 from departments.office.settings import Settings
 from departments.rulebook.context import why
 from departments.rulebook.limits import limits_of
+from departments.rulebook.losses import losses
 from messages.envelope import Envelope, Outgoing
 from messages.plans import Trade
 from messages.reviews import Decision, LegDecision, PlanReviewed, ReviewPlan
@@ -39,7 +40,9 @@ class ComplianceDepartment:
         ask = envelope.message
         if not isinstance(ask, ReviewPlan):
             return Handled(state)
-        verdict = review(ask, limits_of(settings), settings.executive.on_violation)
+        limits = limits_of(settings)
+        verdict = review(ask, limits, settings.executive.on_violation)
+        verdict = verdict.model_copy(update={"losses": losses(ask.snapshot, ask.history, limits)})
         return Handled(state, (Outgoing(Recipient.EXECUTIVE, verdict),), () if ask.ahead else notes_on(ask, verdict))
 
 
@@ -48,6 +51,8 @@ def notes_on(ask: ReviewPlan, verdict: PlanReviewed) -> tuple[Note, ...]:
     trades = {trade.leg: trade for trade in ask.trades}
     notes = [note for decision in verdict.legs for note in _leg_notes(trades[decision.leg], decision)]
     notes += [Note("plan.rejected", why(violation), "warning") for violation in verdict.violations]
+    if verdict.losses is not None:
+        notes += [Note("loss.beyond_limit", why(violation), "warning") for violation in verdict.losses.violations]
     notes += [Note("limit.breached_before", why(violation), "warning") for violation in verdict.breaches]
     count = {kind: sum(decision.decision is kind for decision in verdict.legs) for kind in Decision}
     notes.append(

@@ -16,6 +16,7 @@ from departments.executive.run import Leg, Run
 from departments.office.department import Handled, Note
 from departments.office.settings import Settings
 from messages.control import (
+    WORD_STATES,
     AbortRun,
     BeginRun,
     DayTally,
@@ -27,6 +28,8 @@ from messages.control import (
     HoldRun,
     OrdersSent,
     PlanQueued,
+    ReduceRun,
+    ReduceTrading,
     ResumeRun,
     ResumeTrading,
     RunFinished,
@@ -36,7 +39,21 @@ from messages.message import AccountMessage, RunMessage
 from messages.new_york import day_in_new_york
 from messages.orders import BrokerHealthChanged, PlaceOrders, RunEnded
 from messages.plans import SubmitPlan
-from messages.values import AccountName, PlanId, Recipient, RunId
+from messages.values import AccountName, PlanId, Recipient, RunId, TradingState, stricter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trading:
+    """The account's trading state, who set it and why; the latter two are None while it is ACTIVE.
+
+    Attributes:
+        limits: Codes of the limits on losses that asked for it.
+    """
+
+    state: TradingState = TradingState.ACTIVE
+    reason: str | None = None
+    by: str | None = None
+    limits: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +61,7 @@ class Account:
     """What belongs to no run.
 
     Attributes:
-        halted: Why trading is halted; None while it isn't.
+        resumed_from: Limits on losses that asked for the state which was lifted last.
         waiting: Runs in the order of acceptance; the first is the active one.
         ended: Runs that are over: the same plan is never run twice.
         nonces: Of the approvals of every run that was accepted -> that run.
@@ -52,7 +69,8 @@ class Account:
         tally: What was done on the newest day on which a run was begun or had sent something; None before the first.
     """
 
-    halted: str | None = None
+    trading: Trading = Trading()
+    resumed_from: frozenset[str] = frozenset()
     waiting: tuple[tuple[RunId, PlanId], ...] = ()
     ended: frozenset[RunId] = frozenset()
     nonces: Mapping[str, RunId] = field(default_factory=dict)
@@ -203,7 +221,7 @@ def _counted(before: Run, step: Step, now: datetime) -> Step:
 
 
 def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> Handled[ExecutiveState]:
-    """Mail of the account stream: the queue, halts, health, dead letters."""
+    """Mail of the account stream: the queue, the trading state, health, dead letters."""
     account = state.account
     match message:
         case PlanQueued():
@@ -236,15 +254,10 @@ def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> H
             if account.active == message.ended_run_id:
                 after, begin = _begin(after, now)
             return Handled(ExecutiveState(account=after, runs=runs), begin)
-        case HaltTrading():
-            note = Note("trading.halted", {"reason": message.reason, "by": message.by}, "warning")
-            halted = replace(account, halted=message.reason)
-            if account.active is None:
-                return Handled(replace(state, account=halted), (), (note,))
-            word = HaltRun(run_id=account.active, reason=message.reason, cancel_orders=message.cancel_orders)
-            return Handled(replace(state, account=halted), _to_self(word), (note,))
+        case HaltTrading() | ReduceTrading():
+            return _restrict(state, message)
         case ResumeTrading():
-            resumed = replace(account, halted=None)
+            resumed = replace(account, trading=Trading(), resumed_from=account.trading.limits)
             note = Note("trading.resumed", {"by": message.by})
             words = () if account.active is None else _to_self(ResumeRun(run_id=account.active))
             return Handled(replace(state, account=resumed), words, (note,))
@@ -266,18 +279,43 @@ def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> H
             return Handled(state, notes=(Note("mail.ignored", {"message_type": type(message).__name__}, "debug"),))
 
 
+def _restrict(state: ExecutiveState, word: HaltTrading | ReduceTrading) -> Handled[ExecutiveState]:
+    """Let less leave, and tell the active run. Who said it first is kept; only a resume lifts anything."""
+    account, before, says = state.account, state.account.trading, WORD_STATES[type(word)]
+    limits = frozenset(violation.code for violation in word.violations)
+    tighter = stricter(before.state, says) is not before.state
+    after = Trading(state=says, reason=word.reason, by=word.by) if tighter else before
+    after = replace(after, limits=before.limits | limits)
+    event = "trading.halted" if says is TradingState.HALTED else "trading.reducing"
+    if limits & account.resumed_from:
+        event = "trading.restricted_again"
+    fields = {"state": after.state.value, "reason": word.reason, "by": word.by}
+    note = Note(event if tighter else "trading.unchanged", fields, "warning")
+    handled = replace(state, account=replace(account, trading=after))
+    if account.active is None or not (tighter or isinstance(word, HaltTrading)):
+        return Handled(handled, (), (note,))
+    told: RunMessage = ReduceRun(run_id=account.active, reason=word.reason, by=word.by)
+    if isinstance(word, HaltTrading):
+        told = HaltRun(run_id=account.active, reason=word.reason, cancel_orders=word.cancel_orders)
+    return Handled(handled, _to_self(told), (note,))
+
+
 def _begin(account: Account, now: datetime) -> tuple[Account, tuple[Outgoing, ...]]:
-    """Start the run whose turn it is, and count it; while trading is halted it starts held."""
+    """Start the run whose turn it is, and count it, under the trading state that stands: halted, it starts held."""
     if not account.waiting:
         return account, ()
     run_id, plan_id = account.waiting[0]
     tally = account.tally_of(now)
     begin = Outgoing(Recipient.EXECUTIVE, BeginRun(run_id=run_id, plan_id=plan_id, tally=tally))
     counted = replace(account, tally=tally.model_copy(update={"plans": tally.plans + 1}))
-    if account.halted is None:
-        return counted, (begin,)
-    halt = HaltRun(run_id=run_id, reason=account.halted, cancel_orders=False)
-    return counted, (begin, Outgoing(Recipient.EXECUTIVE, halt))
+    reason, by = account.trading.reason or "", account.trading.by or ""
+    match account.trading.state:
+        case TradingState.ACTIVE:
+            return counted, (begin,)
+        case TradingState.REDUCING:
+            return counted, (begin, *_to_self(ReduceRun(run_id=run_id, reason=reason, by=by)))
+        case TradingState.HALTED:
+            return counted, (begin, *_to_self(HaltRun(run_id=run_id, reason=reason, cancel_orders=False)))
 
 
 def _tally_with(tally: DayTally | None, sent: tuple[OrdersSent, ...]) -> DayTally | None:

@@ -17,12 +17,14 @@
     Fitting       BuysFitted                               Rechecking; Verifying when nothing fits
     Rechecking    PlanReviewed                             Buying; Verifying when nothing passes
     Buying        every BUY terminal                       Verifying (buy_timeout_s: cancel what is open first)
-    Buying        the last door handed a BUY back          Gate again, for what was not sent
+    Buying        the last door handed a BUY back          Gate again, for what was not sent; dropped while reducing
     Stopping      nothing live                             Verifying
     Verifying     an order not found before appears        Stopping (cancel, confirm), the outcome unchanged
     Verifying     as expected                              Ended(completed | aborted | expired)
     Verifying     otherwise, after verify_wait_s           Held(verification_mismatch) until released
     any           HaltRun                                  Held(halted), resume_to the phase
+    any           ReduceRun, a loss limit: reducing        goes on; BUYs not yet sent are dropped where they would be
+    any           a loss limit: halted                     Held(halted), as by HaltRun
     any           AbortRun                                 Stopping(aborted); Ended when nothing was ever sent
     any           DeadlinePassed(approval)                 Stopping(expired); Ended when nothing was ever sent
     any           a fact that forbids going on             Held(its reason)
@@ -66,10 +68,11 @@ from departments.executive.phases import (
     phase_name,
 )
 from departments.executive.proof import missing_proof
-from departments.executive.run import Ahead, GateRecord, Leg, Run
+from departments.executive.run import TRADING_REDUCING, Ahead, GateRecord, Leg, Run
 from departments.executive.verification import verify
 from departments.office.department import Note
 from departments.office.settings import Settings
+from departments.rulebook.context import why
 from departments.rulebook.limits import limits_of
 from departments.rulebook.money import money_seen
 from departments.rulebook.needs import history_needed
@@ -82,6 +85,8 @@ from messages.control import (
     HaltRun,
     HaltTrading,
     HoldRun,
+    ReduceRun,
+    ReduceTrading,
     ReleaseRun,
     ResumeRun,
 )
@@ -109,7 +114,7 @@ from messages.orders import (
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
 from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
-from messages.values import LegId, Recipient, SellShortfall, Side
+from messages.values import LegId, Recipient, SellShortfall, Side, TradingState, stricter
 
 WHOLE_LOOK = (
     SnapshotPart.ACCOUNT,
@@ -212,12 +217,24 @@ class _Machine:
             case _:
                 return self.forward(phase, event)
 
+    def news(self, run: Run, event: Message) -> Run:
+        """The run after an event that tells of an order or of the trading state, or brings a history, in any phase."""
+        match event:
+            case SnapshotReady() if event.history is not None:
+                return replace(run, history=event.history)
+            case OrderUpdated():
+                return run.updated(event)
+            case ReduceRun():
+                return run.heard(TradingState.REDUCING, event.reason, event.by, self.now)
+            case _:
+                return run
+
     def forward(self, phase: Phase, event: RunMessage) -> Step:
         """Hand an event to the phase; a held one keeps its legs current, and goes on if the missing fact came."""
         if not isinstance(phase, Held):
             return self.within(phase, event)
         if phase.reason not in LIFTS_BY_ITSELF:
-            run = _with_news(phase.run, event)
+            run = self.news(phase.run, event)
             if isinstance(event, OrderNotSent):
                 run = run.handed_back(event.leg)
             return Step(with_run(phase, run))
@@ -230,9 +247,11 @@ class _Machine:
 
     def within(self, phase: Phase, event: RunMessage) -> Step:  # noqa: C901, PLR0912 - one row a phase
         """What the phase itself does with an event."""
-        phase = with_run(phase, _with_news(phase.run, event))
+        phase = with_run(phase, self.news(phase.run, event))
         if isinstance(event, OrderNotSent):
             return self.not_sent(phase, event)
+        if isinstance(event, ReduceRun) and not isinstance(phase, Held):
+            return self.reduced(phase)
         if isinstance(event, DeadlinePassed) and event.token != phase.run.tick:
             return Step(phase)
         if isinstance(event, BuysFitted | PlanReviewed) and phase.run.ahead is not None:
@@ -273,6 +292,7 @@ class _Machine:
 
     def halt(self, phase: Phase, event: HaltRun) -> Step:
         """Hold with all timers dead; orders stay as they are unless the operator asked to cancel them."""
+        phase = with_run(phase, phase.run.heard(TradingState.HALTED, event.reason, None, self.now))
         held = self.hold(phase, HoldReason.HALTED, event.reason)
         live = tuple(leg.leg for leg in phase.run.live)
         if not (event.cancel_orders and live):
@@ -282,10 +302,44 @@ class _Machine:
 
     def resume(self, phase: Phase) -> Step:
         """The account trades again. Whatever else holds the run goes on holding it: nobody decided on that."""
+        phase = with_run(phase, phase.run.heard(TradingState.ACTIVE, None, None, self.now))
         if not _held_for(phase, HoldReason.HALTED):
             return Step(phase)
         step = self.reenter(_without(phase, HoldReason.HALTED))
         return replace(step, notes=(Note("run.resumed", {"reason": HoldReason.HALTED.value}), *step.notes))
+
+    def reduced(self, phase: Phase) -> Step:
+        """No BUY leaves any more. Those that wait to be sent are dropped at once, SELLs go on."""
+        buying = isinstance(phase, Gate | Fitting | Rechecking | Buying)
+        if buying and any(leg.sendable for leg in phase.run.buys):
+            return self.enter_gate(phase.run)
+        return Step(phase)
+
+    def deny(self, run: Run, legs: Iterable[Leg]) -> tuple[Run, tuple[Note, ...]]:
+        """Drop BUYs because the account reduces, and say so leg by leg."""
+        denied = tuple(legs)
+        run = run.denied(denied)
+        notes = []
+        for leg in denied:
+            after = run.leg(leg.leg)
+            if after is not None and after.violations:
+                about = {"symbol": leg.trade.symbol, "side": leg.trade.side.value, "qty": str(leg.qty)}
+                notes.append(Note("leg.denied", {**why(after.violations[-1]), **about}, "warning"))
+        return run, tuple(notes)
+
+    def heed(self, phase: Reviewing | Rechecking, verdict: PlanReviewed, follow: Callable[..., Step]) -> Step:
+        """Follow a verdict under the trading state that the limits on losses ask for. The account is told of it."""
+        asked = verdict.losses
+        if asked is None or stricter(phase.run.trading_state, asked.state) is phase.run.trading_state:
+            return follow(phase, verdict)
+        reason = "; ".join(f"{one.rule}: {one.figure} against {one.limit}" for one in asked.violations)
+        by = ", ".join(f"{one.file}: {one.key}" for one in asked.violations)
+        word = HaltTrading if asked.state is TradingState.HALTED else ReduceTrading
+        told = Outgoing(Recipient.EXECUTIVE, word(reason=reason, by=by, violations=asked.violations))
+        phase = replace(phase, run=phase.run.heard(asked.state, reason, by, self.now))
+        halts = asked.state is TradingState.HALTED and not verdict.rejected
+        step = self.hold(phase, HoldReason.HALTED, reason) if halts else follow(phase, verdict)
+        return replace(step, outgoing=(told, *step.outgoing))
 
     def hold(self, phase: Phase, reason: HoldReason, detail: str) -> Step:
         """Hold, once a reason. The tick moves on, so timers of the held phase die, unless it may lift by itself."""
@@ -384,7 +438,12 @@ class _Machine:
             case _ if isinstance(phase, Stopping):
                 step = self.judge_stopping(phase)  # it may be the last that was waited for
                 return replace(step, notes=(*notes, *step.notes))
-            case NotSentReason.HALTED | NotSentReason.INTENT_STALE:
+            case NotSentReason.REDUCING if any(leg.leg == event.leg for leg in run.buys):
+                run, denials = self.deny(run, [leg for leg in run.buys if leg.leg == event.leg])
+                phase = with_run(phase, run)
+                step = self.judge_buying(phase) if isinstance(phase, Buying) else Step(phase)
+                return replace(step, notes=(*notes, *denials, *step.notes))
+            case NotSentReason.HALTED | NotSentReason.REDUCING | NotSentReason.INTENT_STALE:
                 again = self.timer(run, Deadline.PLACE_AGAIN, PLACE_AGAIN_S)
                 return Step(phase, (again,), notes)
             case NotSentReason.APPROVAL_EXPIRED | NotSentReason.RUN_ENDED:
@@ -435,7 +494,7 @@ class _Machine:
     def in_reviewing(self, phase: Reviewing, event: RunMessage) -> Step:
         match event:
             case PlanReviewed(review=phase.review) if event.snapshot_id == phase.snapshot.snapshot_id:
-                return self.reviewed(phase, event)
+                return self.heed(phase, event, self.reviewed)
             case _:
                 return self.waiting_for_department(phase, event, "Compliance's verdict")
 
@@ -709,6 +768,10 @@ class _Machine:
     def enter_gate(self, run: Run, snapshot: Snapshot | None = None) -> Step:
         """Count the money on `snapshot`, or ask for one."""
         run = replace(run, waiting=None)
+        if run.trading_state is TradingState.REDUCING and any(leg.sendable for leg in run.buys):
+            run, denials = self.deny(run, [leg for leg in run.buys if leg.sendable])
+            step = self.watch_buys(run)
+            return replace(step, notes=(*denials, *step.notes))
         if not any(leg.sendable for leg in run.buys):
             return self.watch_buys(run)
         run = replace(run, tick=run.tick + 1)
@@ -862,17 +925,21 @@ class _Machine:
     def in_rechecking(self, phase: Rechecking, event: RunMessage) -> Step:
         match event:
             case PlanReviewed(review=phase.review) if event.snapshot_id == phase.snapshot.snapshot_id:
-                run = phase.run
-                asked = {leg.leg for leg in run.buys if leg.sendable}
-                if not event.rejected and {decision.leg for decision in event.legs} != asked:
-                    return self.hold(phase, HoldReason.INVARIANT_BROKEN, "the verdict doesn't speak of the BUYs asked")
-                run = run.decided(event.legs)
-                if event.rejected:
-                    left = [replace(leg, qty=leg.qty * 0) for leg in run.buys if leg.sendable]
-                    run = replace(run.with_legs(left), rejections=run.rejections + event.violations)
-                return self.send_buys(run)
+                return self.heed(phase, event, self.rechecked)
             case _:
                 return self.waiting_for_department(phase, event, "Compliance's verdict on the fitted BUYs")
+
+    def rechecked(self, phase: Rechecking, verdict: PlanReviewed) -> Step:
+        """Send what the verdict leaves of the fitted BUYs."""
+        run = phase.run
+        asked = {leg.leg for leg in run.buys if leg.sendable}
+        if not verdict.rejected and {decision.leg for decision in verdict.legs} != asked:
+            return self.hold(phase, HoldReason.INVARIANT_BROKEN, "the verdict doesn't speak of the BUYs asked")
+        run = run.decided(verdict.legs)
+        if verdict.rejected:
+            left = [replace(leg, qty=leg.qty * 0) for leg in run.buys if leg.sendable]
+            run = replace(run.with_legs(left), rejections=run.rejections + verdict.violations)
+        return self.enter_gate(run) if run.trading_state is TradingState.REDUCING else self.send_buys(run)
 
     # -- Buying ---------------------------------------------------------------------------------------------------
 
@@ -934,7 +1001,9 @@ class _Machine:
         elif bought:
             unfilled = [leg for leg in bought if not leg.filled]
             notes = (Note("buys.unfilled", {"symbols": _symbols(unfilled)}, "warning"),)
-        step = self.enter_verifying(run, Outcome.COMPLETED, None)
+        kept_back = any(one.code == TRADING_REDUCING for leg in run.buys for one in leg.violations)
+        reason = "BUYs were not sent: trading was REDUCING" if kept_back else None
+        step = self.enter_verifying(run, Outcome.COMPLETED, reason)
         return replace(step, notes=(*notes, *step.notes))
 
     # -- Stopping, Verifying, the end -----------------------------------------------------------------------------
@@ -1041,6 +1110,8 @@ class _Machine:
         ready = [leg for leg in legs if leg.sendable]
         if not ready:
             return run, ()
+        buys = ready[0].trade.side is Side.BUY
+        assert not (buys and run.trading_state is not TradingState.ACTIVE), run.trading  # noqa: S101 - invariant 7
         orders = PlaceOrders(
             run_id=run.run_id, side=ready[0].trade.side, intents=tuple(leg.intent(run.run_id) for leg in ready)
         )
@@ -1093,13 +1164,6 @@ class _Machine:
 def _is_proof(phase: Phase, look: SnapshotReady) -> bool:
     """Whether this is the look that Selling waits for."""
     return isinstance(phase, Selling) and phase.proof == look.ask
-
-
-def _with_news(run: Run, event: Message) -> Run:
-    """The run after an event that tells of an order, or brings a history; any phase takes it in."""
-    if isinstance(event, SnapshotReady) and event.history is not None:
-        return replace(run, history=event.history)
-    return run.updated(event) if isinstance(event, OrderUpdated) else run
 
 
 def with_run(phase: Phase, run: Run) -> Phase:

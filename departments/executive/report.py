@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from departments.executive.department import ExecutiveDepartment, ExecutiveState
+from departments.executive.department import ExecutiveDepartment, ExecutiveState, Trading
 from departments.executive.phases import Ended, Held, Phase, Queued, Selling, Stopping, Verifying, phase_name
 from departments.executive.run import ZERO, Leg, Run
 from departments.office.settings import Settings
@@ -84,8 +84,7 @@ def view_firm(counter: Counter) -> dict[str, Any]:
     return {
         "account": account,
         "daemon": holder,
-        "trading_state": "ACTIVE" if state.account.halted is None else "HALTED",
-        "halted_because": state.account.halted,
+        **view_trading(state.account.trading),
         "stream": None if health is None else health.stream.value,
         "stream_detail": None if health is None else health.detail,
         "runs": runs,
@@ -99,6 +98,11 @@ def view_firm(counter: Counter) -> dict[str, Any]:
             for envelope, reason in counter.dead_letters()
         ],
     }
+
+
+def view_trading(trading: Trading) -> dict[str, Any]:
+    """The account's trading state, why, and who said so."""
+    return {"trading_state": trading.state.value, "trading_because": trading.reason, "trading_set_by": trading.by}
 
 
 def view_phase(phase: Phase) -> dict[str, Any]:
@@ -130,6 +134,10 @@ def view_phase(phase: Phase) -> dict[str, Any]:
         "legs": [_leg(run, leg) for leg in _in_order(run)],
         "violations": [_violation(violation) for violation in run.rejections],
         "breaches": [_violation(violation) for violation in run.breaches],
+        "trading": [
+            {"state": change.state.value, "reason": change.reason, "by": change.by, "at": _time(change.at)}
+            for change in run.trading
+        ],
         "verification": {
             "ok": run.verified,
             "differences": [{"what": d.what, "expected": d.expected, "seen": d.seen} for d in run.differences],

@@ -18,10 +18,14 @@ from messages.values import (
     RunId,
     SellShortfall,
     Side,
+    TradingState,
     client_order_id_for,
+    stricter,
 )
 
 ZERO = Decimal(0)
+TRADING_REDUCING = "TRADING_REDUCING"
+"""The code of BUYs that don't leave because the account only reduces positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,21 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingChange:
+    """A change of the account's trading state that reached the run.
+
+    Attributes:
+        reason: Why; None for a resume.
+        by: Who said so; None where the word didn't tell the run.
+    """
+
+    state: TradingState
+    reason: str | None
+    by: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One run.
 
@@ -189,6 +208,7 @@ class Run:
         breaches: Limits broken before the run, as Compliance reported them.
         tally: What the firm had done on the day the run began; None where it did not count yet.
         sent_on: Orders handed to Trading, a day each.
+        trading: Changes of the trading state while it ran, and the state it began in unless ACTIVE; oldest first.
     """
 
     run_id: RunId
@@ -214,6 +234,7 @@ class Run:
     cash_after_usd: Decimal | None = None
     rejections: tuple[Violation, ...] = ()
     breaches: tuple[Violation, ...] = ()
+    trading: tuple[TradingChange, ...] = ()
     waiting: str | None = None
     tally: DayTally | None = None
     sent_on: tuple[OrdersSent, ...] = ()
@@ -238,6 +259,11 @@ class Run:
         before = sum(one.orders for one in self.sent_on if one.day == day)
         others = tuple(one for one in self.sent_on if one.day != day)
         return replace(self, sent_on=(*others, OrdersSent(day=day, orders=before + orders)))
+
+    @property
+    def trading_state(self) -> TradingState:
+        """The account's, as far as the run has heard."""
+        return self.trading[-1].state if self.trading else TradingState.ACTIVE
 
     def leg(self, leg: LegId) -> Leg | None:
         """Find a leg by name."""
@@ -298,6 +324,37 @@ class Run:
         """The run with some legs replaced by name."""
         by_name = {leg.leg: leg for leg in changed}
         return replace(self, legs=tuple(by_name.get(leg.leg, leg) for leg in self.legs))
+
+    def heard(self, state: TradingState, reason: str | None, by: str | None, at: datetime) -> "Run":
+        """The run after word of the trading state; one that is no stricter changes nothing, a resume lifts all."""
+        known = self.trading_state
+        if known is state or (state is not TradingState.ACTIVE and stricter(known, state) is known):
+            return self
+        change = TradingChange(state=state, reason=reason, by=by, at=at)
+        return replace(self, trading=(*self.trading, change))
+
+    def denied(self, legs: Iterable[Leg]) -> "Run":
+        """The run without these BUYs, since the account reduces."""
+        last = self.trading[-1] if self.trading else None
+        because = f": {last.reason}" if last is not None and last.reason else ""
+        return self.decided(
+            LegDecision(
+                leg=leg.leg,
+                decision=Decision.DROP,
+                planned_qty=leg.trade.qty,
+                qty=ZERO,
+                violations=(
+                    Violation(
+                        code=TRADING_REDUCING,
+                        leg=leg.leg,
+                        rule="trading state",
+                        figure=f"{TradingState.REDUCING}{because}",
+                        limit=TradingState.ACTIVE,
+                    ),
+                ),
+            )
+            for leg in legs
+        )
 
     def decided(self, decisions: Iterable[LegDecision]) -> "Run":
         """The run after a review or a fit: quantities only ever fall, reasons add up, orders are left alone.

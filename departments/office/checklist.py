@@ -9,13 +9,13 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from departments.office.checklist_facts import Facts, Finding, Level, Unknown
+from departments.office.interlock import money_at
 from departments.office.limits_check import limit_troubles
 from messages.plans import Mode
 from messages.snapshots import ClockFacts
-from messages.values import run_of_client_order_id
+from messages.values import TradingState, run_of_client_order_id
 
 ACTIVE = "ACTIVE"
-LIVE_HOST = "api.alpaca.markets"
 SKEW_WARNS_S = 2.0
 SKEW_FAILS_S = 30.0
 MARKET_TIME_SLACK = timedelta(minutes=1)
@@ -91,7 +91,7 @@ def money_is_agreed(facts: Facts) -> Finding:
     said = {
         f"firm.yaml: mode {firm.mode}": firm.mode,
         f"account {facts.account_name}: mode {mode}": mode,
-        f"address {facts.where.host}": Mode.LIVE if facts.where.host == LIVE_HOST else Mode.PAPER,
+        f"address {facts.where.host}": money_at(f"//{facts.where.host}"),
     }
     if facts.where.home_mode is not None:
         said[f"FIRM_HOME made for {facts.where.home_mode}"] = Mode(facts.where.home_mode)
@@ -334,13 +334,16 @@ def daemon_runs(facts: Facts) -> Finding:
 
 
 def trading_is_on(facts: Facts) -> Finding:
-    """Nobody halted the firm."""
+    """Nobody halted the firm, and it may buy."""
     name = "trading"
     if isinstance(facts.journal, Unknown):
         return _undone(name, facts.journal.why)
-    if facts.journal is not None and facts.journal.halted is not None:
-        return Finding(name, Level.FAIL, f"HALTED: {facts.journal.halted}; firm resume")
-    return Finding(name, Level.PASS, "not halted")
+    seen = None if facts.journal is None else facts.journal.trading
+    if seen is None or seen.state == TradingState.ACTIVE:
+        return Finding(name, Level.PASS, TradingState.ACTIVE.value)
+    what = "nothing new leaves" if seen.state == TradingState.HALTED else "only SELLs leave"
+    because = f"{seen.because or 'no reason given'}, said by {seen.by or 'nobody known'}"
+    return Finding(name, Level.FAIL, f"{seen.state}, {what}: {because}; firm resume")
 
 
 def no_run_is_held(facts: Facts) -> Finding:

@@ -118,20 +118,28 @@ class Records:
     shares: Mapping[str, Decimal]
 
 
+@dataclass(frozen=True, slots=True)
+class TradingSeen:
+    """The account's trading state (a word of `TradingState`), why, and who set it."""
+
+    state: str
+    because: str | None = None
+    by: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """What the store knows.
 
     Attributes:
         daemon: Who holds the account; None if nobody does.
-        halted: Why; None while the firm trades.
         runs: Those that have not ended.
         known_runs: All.
         records: None while no run was verified.
     """
 
     daemon: str | None
-    halted: str | None
+    trading: TradingSeen
     dead_letters: int
     runs: tuple[RunSeen, ...]
     known_runs: frozenset[str]

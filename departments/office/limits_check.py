@@ -57,6 +57,10 @@ def _sizes(settings: Settings, equity_usd: Decimal | None) -> tuple[LimitTrouble
             f"max_order_qty {compliance.orders.max_order_qty} at max_price is below min_position_value {least}",
         ),
     ]
+    a_day, altogether = hard.loss_limits.max_daily_loss_fraction, hard.loss_limits.max_drawdown_fraction
+    if a_day is not None and altogether is not None:
+        what = f"max_daily_loss_fraction {a_day} is above max_drawdown_fraction {altogether}: the other breaks first"
+        found.append((a_day > altogether, False, what))
     if equity_usd is not None:
         found += [
             (

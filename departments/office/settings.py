@@ -212,11 +212,28 @@ class Exposure(Record):
     max_sector_fraction: Coefficient | None = None
 
 
+class OnLoss(StrEnum):
+    """What a limit on losses does when it is broken: only SELLs leave from then on, or nothing does."""
+
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class LossLimits(Record):
+    """`hard_constraints.yaml: loss_limits`. Fractions of equity, 1 is all of it; None: off."""
+
+    max_daily_loss_fraction: Annotated[Fraction, Field(le=1)] | None = Decimal("0.05")
+    on_daily_loss: OnLoss = OnLoss.REDUCING
+    max_drawdown_fraction: Annotated[Fraction, Field(le=1)] | None = Decimal("0.20")
+    on_drawdown: OnLoss = OnLoss.REDUCING
+
+
 class HardConstraints(Record):
     """`hard_constraints.yaml`."""
 
     position_limits: PositionLimits = PositionLimits()
     exposure: Exposure = Exposure()
+    loss_limits: LossLimits = LossLimits()
 
 
 class SizingMethod(StrEnum):

@@ -9,6 +9,8 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from messages.values import TradingState
+
 ValueT = TypeVar("ValueT")
 
 
@@ -66,6 +68,10 @@ MAX_VOLUME_FRACTION = Place("compliance_config.yaml", "liquidity.max_volume_frac
 MAX_PAIR_CORRELATION = Place("compliance_config.yaml", "correlation.max_pair")
 MAX_AVERAGE_CORRELATION = Place("compliance_config.yaml", "correlation.max_average")
 EARNINGS_DAYS_BEFORE = Place("compliance_config.yaml", "earnings.days_before")
+MAX_DAILY_LOSS = Place("hard_constraints.yaml", "loss_limits.max_daily_loss_fraction")
+ON_DAILY_LOSS = Place("hard_constraints.yaml", "loss_limits.on_daily_loss")
+MAX_DRAWDOWN = Place("hard_constraints.yaml", "loss_limits.max_drawdown_fraction")
+ON_DRAWDOWN = Place("hard_constraints.yaml", "loss_limits.on_drawdown")
 FUNDING = Place("executive_config.yaml", "funding")
 ALLOW_FRACTIONAL = Place("operations_config.yaml", "allow_fractional")
 
@@ -105,6 +111,10 @@ class Limits:
     max_pair_correlation: Decimal | None
     max_average_correlation: Decimal | None
     earnings_days_before: int | None
+    max_daily_loss_fraction: Decimal | None
+    on_daily_loss: TradingState
+    max_drawdown_fraction: Decimal | None
+    on_drawdown: TradingState
 
 
 def limits_of(settings: object) -> Limits:
@@ -142,6 +152,10 @@ def limits_of(settings: object) -> Limits:
         max_pair_correlation=_figure_or_off(settings, MAX_PAIR_CORRELATION, Decimal),
         max_average_correlation=_figure_or_off(settings, MAX_AVERAGE_CORRELATION, Decimal),
         earnings_days_before=_figure_or_off(settings, EARNINGS_DAYS_BEFORE, int),
+        max_daily_loss_fraction=_figure_or_off(settings, MAX_DAILY_LOSS, Decimal),
+        on_daily_loss=TradingState(_value(settings, ON_DAILY_LOSS, str).upper()),
+        max_drawdown_fraction=_figure_or_off(settings, MAX_DRAWDOWN, Decimal),
+        on_drawdown=TradingState(_value(settings, ON_DRAWDOWN, str).upper()),
     )
 
 

@@ -19,7 +19,7 @@ from messages.mailroom.port import DoorFacts, LeaseLost
 from messages.orders import TERMINAL, GateOpened, NotSentReason, SellEvidence
 from messages.plans import SubmitPlan, Trade
 from messages.snapshots import TERMINAL_BROKER_STATUSES, BrokerStatus, OrderFacts
-from messages.values import CLIENT_ORDER_ID_MAX_LENGTH, Side, TimeInForce, run_id_for, sha256_hex
+from messages.values import CLIENT_ORDER_ID_MAX_LENGTH, Side, TimeInForce, TradingState, run_id_for, sha256_hex
 
 CLOCK_SLACK = timedelta(seconds=1)
 """An intent may seem to come from this far in the future (two threads read one clock)."""
@@ -93,9 +93,17 @@ def judge(facts: DoorFacts, call: SubmitOrder, *, epoch: int, now: datetime, int
 # Whether anything may leave
 
 
-def not_halted(case: Case) -> NotSent | None:
-    """Nothing new leaves a halted house."""
-    return NotSent(NotSentReason.HALTED, "trading is halted") if case.facts.halted else None
+def state_allows(case: Case) -> NotSent | None:
+    """Nothing new leaves a halted house, and only SELLs one that reduces."""
+    match case.facts.trading:
+        case TradingState.ACTIVE:
+            return None
+        case TradingState.REDUCING if case.call.intent.side is Side.SELL:
+            return None
+        case TradingState.REDUCING:
+            return NotSent(NotSentReason.REDUCING, "trading is reducing: only SELLs leave")
+        case TradingState.HALTED:
+            return NotSent(NotSentReason.HALTED, "trading is halted")
 
 
 def not_aborted(case: Case) -> NotSent | None:
@@ -309,7 +317,7 @@ def gate_sells_filled(case: Case) -> NotSent | None:
 
 
 CHECKS: tuple[Callable[[Case], NotSent | None], ...] = (
-    not_halted,
+    state_allows,
     not_aborted,
     run_open,
     call_durable,

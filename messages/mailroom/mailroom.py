@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from messages.codec import Encoded, Undecodable, encode
-from messages.control import AbortRun, HaltTrading
+from messages.control import AbortRun
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.connect import open_store
 from messages.mailroom.database import Database
@@ -16,6 +16,7 @@ from messages.mailroom.lease import Lease
 from messages.mailroom.numbering import Numbers, dead_id
 from messages.mailroom.port import DoorFacts, HandledMail
 from messages.mailroom.rows import LetterRow, MailRow
+from messages.mailroom.trading_state import Newest, trading_state
 from messages.mailroom.units import Unit
 from messages.mailroom.wake import Listener
 from messages.mailroom.writer import Writer
@@ -236,17 +237,21 @@ class SqlMailroom:
         remembered = self._settings.get(sha256)
         return self._journal.document(sha256) if remembered is None else remembered
 
+    def last_settings(self) -> str | None:
+        """See `port.Mailroom.last_settings`."""
+        self._writer.flush()
+        rows = self._database.read("last_settings")
+        return self.settings_document(rows[0][0]) if rows else None
+
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
-        """See `port.Mailroom.door`. A halt or an abort that is recorded and not yet committed counts already."""
+        """See `port.Mailroom.door`. What stops something counts already when it is recorded and not yet committed."""
         with self._database.lock:
             row = self._database.read("door", {"arg_run_id": run_id, "arg_call_seq": call_seq})[0]
-            epoch, letter, halted, abort_asked, run_closed, approval, gate, call_committed = row
+            epoch, *words, abort_asked, run_closed, approval, gate, call_committed = row
             stops = tuple(self._numbers.uncommitted_stops.values())
-        if letter is not None:
-            halted = letter == HaltTrading.__name__
         return DoorFacts(
             epoch=epoch,
-            halted=bool(halted) or any(isinstance(stop, HaltTrading) for stop in stops),
+            trading=trading_state(Newest(*words[:3]), Newest(*words[3:]), stops),
             abort_asked=bool(abort_asked)
             or any(isinstance(stop, AbortRun) and stop.run_id == run_id for stop in stops),
             run_closed=bool(run_closed),

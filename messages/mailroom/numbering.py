@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from messages.codec import Encoded, encode
-from messages.control import AbortRun, DeadLetter, HaltTrading
+from messages.control import AbortRun, DeadLetter, HaltTrading, ReduceTrading
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.founding import Start
 from messages.mailroom.rows import LetterRow, MailRow, derived_id, mail_row, stamp
@@ -26,7 +26,7 @@ class Numbers:
 
     Attributes:
         uncommitted_ids: Mail from outside that is not committed yet, by its own id.
-        uncommitted_stops: Halts and aborts that are not committed yet, by seq: the last door counts them already.
+        uncommitted_stops: What stops orders and is not committed yet, by seq: the last door counts it already.
     """
 
     def __init__(self, writer: Writer, begin: Start) -> None:
@@ -179,7 +179,7 @@ class Numbers:
         """Add a numbered unit to the writer's list."""
         for envelope in envelopes:
             self._inbox.add(envelope.seq)
-            if isinstance(envelope.message, HaltTrading | AbortRun):
+            if isinstance(envelope.message, HaltTrading | ReduceTrading | AbortRun):
                 self.uncommitted_stops[envelope.seq] = envelope.message
         self._writer.append(unit, last_seq=envelopes[-1].seq if envelopes else self._writer.last_seq)
 

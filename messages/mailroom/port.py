@@ -11,7 +11,7 @@ from typing import Protocol
 
 from messages.envelope import Envelope, Outgoing
 from messages.message import Message
-from messages.values import AccountName, Recipient, RunId
+from messages.values import AccountName, Recipient, RunId, TradingState
 
 
 class MailroomError(Exception):
@@ -75,7 +75,8 @@ class DoorFacts:
 
     Attributes:
         epoch: The store's current epoch; must be ours.
-        halted: The newest of HaltTrading/ResumeTrading - in the journal OR still in the letterbox - is a halt.
+        trading: What the words since the newest resume say, in the journal or still in the letterbox. One that
+            restricts counts as soon as it is recorded, a resume once it is committed.
         abort_asked: An AbortRun for the run lies in the journal or the letterbox.
         run_closed: The run's row is closed.
         approval: The run's SubmitPlan mail; None if there is none.
@@ -84,7 +85,7 @@ class DoorFacts:
     """
 
     epoch: int
-    halted: bool
+    trading: TradingState
     abort_asked: bool
     run_closed: bool
     approval: Envelope | None
@@ -167,6 +168,9 @@ class Mailroom(Protocol):
 
     def settings_document(self, sha256: str) -> str:
         """Give a settings document back. Raises KeyError."""
+
+    def last_settings(self) -> str | None:
+        """The settings document that mail was handled under last; None while none was."""
 
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
         """Read what the last door judges by, in one query."""

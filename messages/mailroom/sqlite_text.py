@@ -73,6 +73,10 @@ WHERE mail.message_id = :arg_message_id""",
     "attempts": """SELECT mail.attempts
 FROM mail
 WHERE mail.seq = :arg_seq""",
+    "last_settings": """SELECT mail.settings_sha256
+FROM mail
+WHERE mail.handled_seq = (SELECT max(mail.handled_seq) AS max_1
+FROM mail)""",
     "highest_seq": """SELECT max(mail.seq) AS max_1
 FROM mail""",
     "aside": """SELECT mail.seq, mail.message_id, mail.cause_seq, mail.position, mail.sender, mail.recipient, mail.sent_at, mail.due_at, mail.run_id, mail.type, mail.version, mail.body, mail.documents, mail.attempts, mail.handled_seq, mail.handled_at, mail.settings_sha256, mail.chain, mail.aside_reason
@@ -86,15 +90,19 @@ FROM runs ORDER BY runs.opened_at, runs.opened_by""",
     "named_runs": """SELECT runs.run_id, runs.opened_at, runs.closed_at
 FROM runs""",
     "door": """SELECT (SELECT store.epoch
-FROM store) AS epoch, (SELECT letters.type
+FROM store) AS epoch, coalesce((SELECT max(mail.seq) AS max_1
+FROM mail
+WHERE mail.type = 'HaltTrading' AND mail.run_id IS NULL), 0) AS halted, coalesce((SELECT max(mail.seq) AS max_2
+FROM mail
+WHERE mail.type = 'ReduceTrading' AND mail.run_id IS NULL), 0) AS reduced, coalesce((SELECT max(mail.seq) AS max_3
+FROM mail
+WHERE mail.type = 'ResumeTrading' AND mail.run_id IS NULL AND mail.aside_reason IS NULL), 0) AS resumed, coalesce((SELECT max(letters.number) AS max_4
 FROM letters
-WHERE letters.number = (SELECT max(unread.number) AS max_1
-FROM letters AS unread
-WHERE unread.imported_seq IS NULL AND unread.type IN ('HaltTrading', 'ResumeTrading'))) AS letter, coalesce((SELECT max(mail.seq) AS max_2
-FROM mail
-WHERE mail.type = 'HaltTrading' AND mail.run_id IS NULL), 0) > coalesce((SELECT max(mail.seq) AS max_3
-FROM mail
-WHERE mail.type = 'ResumeTrading' AND mail.run_id IS NULL AND mail.aside_reason IS NULL), 0) AS halted, (EXISTS (SELECT *
+WHERE letters.imported_seq IS NULL AND letters.type = 'HaltTrading'), 0) AS halt_letter, coalesce((SELECT max(letters.number) AS max_5
+FROM letters
+WHERE letters.imported_seq IS NULL AND letters.type = 'ReduceTrading'), 0) AS reduce_letter, coalesce((SELECT max(letters.number) AS max_6
+FROM letters
+WHERE letters.imported_seq IS NULL AND letters.type = 'ResumeTrading'), 0) AS resume_letter, (EXISTS (SELECT *
 FROM mail
 WHERE mail.run_id = :arg_run_id AND mail.type = 'AbortRun')) OR (EXISTS (SELECT *
 FROM letters
@@ -106,7 +114,7 @@ WHERE mail.run_id = :arg_run_id AND mail.type = 'SubmitPlan' AND mail.aside_reas
 FROM runs
 WHERE runs.run_id = :arg_run_id)), (SELECT min(mail.seq) AS min_1
 FROM mail
-WHERE mail.run_id = :arg_run_id AND mail.type = 'SubmitPlan' AND mail.aside_reason IS NULL)) AS approval, (SELECT max(mail.seq) AS max_4
+WHERE mail.run_id = :arg_run_id AND mail.type = 'SubmitPlan' AND mail.aside_reason IS NULL)) AS approval, (SELECT max(mail.seq) AS max_7
 FROM mail
 WHERE mail.type = 'GateOpened' AND mail.run_id = :arg_run_id AND mail.aside_reason IS NULL) AS gate, EXISTS (SELECT *
 FROM mail

@@ -42,31 +42,35 @@ def _is_type(table: Any, *names: str) -> sa.ColumnElement[bool]:
 def _door() -> sa.Select[Any]:
     """All that the last door judges by, one row.
 
-    A halt counts even when it was put aside; a resume, an approval or a gate that was put aside doesn't.
-    A letter that isn't imported yet is newer than everything in the journal.
+    A halt or a reduction counts even when it was put aside; a resume, an approval or a gate that was put aside doesn't.
+    A letter that isn't imported yet is newer than everything in the journal. Of each kind of word about trading the
+    newest is named, 0 where there is none: `trading_state.py` makes the state of them.
     """
     run = _arg("run_id")
     whole = mail.c.aside_reason.is_(None)
-    unread = letters.alias("unread")
-    newest_number = (
-        sa.select(sa.func.max(unread.c.number))
-        .where(unread.c.imported_seq.is_(None), _is_type(unread, "HaltTrading", "ResumeTrading"))
-        .scalar_subquery()
-    )
-    newest_letter = sa.select(letters.c.type).where(letters.c.number == newest_number).scalar_subquery()
+
+    def unread(kind: str) -> sa.ColumnElement[int]:
+        newest_letter = sa.select(sa.func.max(letters.c.number)).where(
+            letters.c.imported_seq.is_(None), _is_type(letters, kind)
+        )
+        return sa.func.coalesce(newest_letter.scalar_subquery(), _ZERO)
 
     def newest(kind: str, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
         return sa.select(sa.func.max(mail.c.seq)).where(_is_type(mail, kind), *conditions).scalar_subquery()
 
-    halted = newest("HaltTrading", mail.c.run_id.is_(None))
-    resumed = newest("ResumeTrading", mail.c.run_id.is_(None), whole)
-    halted_in_journal = sa.func.coalesce(halted, _ZERO) > sa.func.coalesce(resumed, _ZERO)
+    def journaled(kind: str, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+        return sa.func.coalesce(newest(kind, mail.c.run_id.is_(None), *conditions), _ZERO)
+
     opener = sa.select(runs.c.opened_by).where(runs.c.run_id == run).scalar_subquery()
     plan = sa.select(sa.func.min(mail.c.seq)).where(mail.c.run_id == run, _is_type(mail, "SubmitPlan"), whole)
     return sa.select(
         sa.select(store.c.epoch).scalar_subquery().label("epoch"),
-        newest_letter.label("letter"),
-        halted_in_journal.label("halted"),
+        journaled("HaltTrading").label("halted"),
+        journaled("ReduceTrading").label("reduced"),
+        journaled("ResumeTrading", whole).label("resumed"),
+        unread("HaltTrading").label("halt_letter"),
+        unread("ReduceTrading").label("reduce_letter"),
+        unread("ResumeTrading").label("resume_letter"),
         sa.or_(
             sa.exists().where(mail.c.run_id == run, _is_type(mail, "AbortRun")),
             sa.exists().where(letters.c.imported_seq.is_(None), letters.c.run_id == run, _is_type(letters, "AbortRun")),
@@ -191,6 +195,9 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
         "mail": sa.select(*MAIL).where(here),
         "mail_by_id": sa.select(mail.c.seq).where(mail.c.message_id == _arg("message_id")),
         "attempts": sa.select(mail.c.attempts).where(here),
+        "last_settings": sa.select(mail.c.settings_sha256).where(
+            mail.c.handled_seq == sa.select(sa.func.max(mail.c.handled_seq)).scalar_subquery()
+        ),
         "highest_seq": sa.select(sa.func.max(mail.c.seq)),
         "aside": sa.select(*MAIL).where(mail.c.aside_reason.is_not(None)).order_by(mail.c.seq),
         "document": sa.select(documents.c.body).where(documents.c.id == _arg("id")),

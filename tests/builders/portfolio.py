@@ -22,6 +22,7 @@ from messages.snapshots import (
     BarFacts,
     BrokerStatus,
     ClockFacts,
+    EquityFacts,
     FillFacts,
     History,
     OrderFacts,
@@ -282,6 +283,19 @@ def gate_money(
         cash_now_usd=seen,
         spent_usd=Decimal(spent),
     )
+
+
+def past_with_closes(look: Snapshot, *, highest: Figure | None = None) -> History:
+    """What went before, with the equity that the account has now as its highest close, or another one."""
+    equity_usd = Decimal(1) if look.account is None else look.account.equity_usd
+    day = NOW.date()
+    closes = EquityFacts(
+        since=day,
+        highest_close_usd=equity_usd if highest is None else Decimal(highest),
+        highest_close_day=day,
+        last_close_usd=equity_usd,
+    )
+    return history(equity=closes)
 
 
 def at_submission(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from messages.control import AbortRun, DeadLetter, HaltTrading, ResumeTrading
+from messages.control import AbortRun, DeadLetter, ResumeTrading, state_after
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import (
     Counter,
@@ -25,7 +25,7 @@ from messages.mailroom.port import (
 from messages.message import Message
 from messages.orders import GateOpened
 from messages.plans import SubmitPlan
-from messages.values import AccountName, Recipient, RunId, sha256_hex
+from messages.values import AccountName, Recipient, RunId, TradingState, sha256_hex
 
 PAPER = AccountName("paper")
 
@@ -326,6 +326,12 @@ class FakeMailroom(Mailroom):
         with self._lock:
             return self._settings[sha256] if sha256 in self._settings else self.store.settings[sha256]
 
+    def last_settings(self) -> str | None:
+        with self._lock:
+            self.flush()
+            handled = self.store.handled
+            return self.settings_document(handled[-1].settings_sha256) if handled else None
+
     def door(self, *, run_id: RunId, call_seq: int) -> DoorFacts:
         with self._lock:
             store = self.store
@@ -339,7 +345,7 @@ class FakeMailroom(Mailroom):
             asked = [*of_run, *store.new_letters()]
             return DoorFacts(
                 epoch=store.epoch,
-                halted=_halted(store) or any(isinstance(message, HaltTrading) for message in pending),
+                trading=state_after([word for word in pending if not isinstance(word, ResumeTrading)], _trading(store)),
                 abort_asked=any(_aborts(message, run_id) for message in [*(mail.message for mail in asked), *pending]),
                 run_closed=run_id in store.closed,
                 approval=_evidence([*opener, *plans][:1]),
@@ -490,17 +496,14 @@ def _opened_row(opens_run: tuple[RunId, str, str], at: datetime) -> RunRow:
     return RunRow(run_id=run_id, plan_id=plan_id, plan_sha256=plan_sha256, opened_at=at, closed_at=None, outcome=None)
 
 
-def _halted(store: FakeStore) -> bool:
-    """Whether the newest halt or resume is a halt; a letter is newer than the journal."""
-    words = [
+def _trading(store: FakeStore) -> TradingState:
+    """What the words in the journal say, and then the letters; a resume that was put aside says nothing."""
+    journal = (
         mail.message
         for seq, mail in sorted(store.mail.items())
-        if isinstance(mail.message, HaltTrading) or (isinstance(mail.message, ResumeTrading) and seq not in store.aside)
-    ]
-    words += [
-        letter.message for letter in store.new_letters() if isinstance(letter.message, HaltTrading | ResumeTrading)
-    ]
-    return bool(words) and isinstance(words[-1], HaltTrading)
+        if not (isinstance(mail.message, ResumeTrading) and seq in store.aside)
+    )
+    return state_after((letter.message for letter in store.new_letters()), state_after(journal))
 
 
 def _evidence(found: list[Envelope]) -> Envelope | None:

@@ -193,6 +193,12 @@ class Exchange:
             self.prices_usd[symbol] = (price * (1 + step)).quantize(Decimal("0.01"))
             self.cheapest_usd[symbol] = min(self.cheapest_usd[symbol], self.ask(symbol))
 
+    def fall(self) -> None:
+        """Let every price fall by seven percent: more than a day may lose."""
+        for symbol, price in self.prices_usd.items():
+            self.prices_usd[symbol] = (price * Decimal("0.93")).quantize(Decimal("0.01"))
+            self.cheapest_usd[symbol] = min(self.cheapest_usd[symbol], self.ask(symbol))
+
     # -- orders --------------------------------------------------------------------------------------------------
 
     def submit(self, intent: OrderIntent) -> Order:
@@ -303,7 +309,7 @@ class Exchange:
             status="ACTIVE",
             cash_usd=cash,
             equity_usd=self.equity().quantize(Decimal("0.01")),
-            last_equity_usd=self.equity().quantize(Decimal("0.01")),
+            last_equity_usd=self.begun_with_usd,
             buying_power_usd=self.buying_power().quantize(Decimal("0.01")),
             multiplier=Decimal(2),
             long_market_value_usd=self.long_value().quantize(Decimal("0.01")),

@@ -55,6 +55,7 @@ ODDS = {
     "cancel.overtaken": 0.3,
     "cash.lags": 0.5,
     "prices.move": 0.02,
+    "prices.fall": 0.002,
     "market.closes": 0.003,
     "account.blocked": 0.002,
     "stranger": 0.003,
@@ -62,6 +63,7 @@ ODDS = {
     # people
     "operator.halt": 0.004,
     "operator.halt_cancel": 0.002,
+    "operator.reduce": 0.004,
     "operator.resume": 0.004,
     "operator.release": 0.01,
     "operator.abort": 0.002,

@@ -15,11 +15,11 @@ from departments.executive.phases import Ended, Held, HoldReason, Phase, Queued
 from departments.office.settings import Settings
 from messages.broker import SubmitOrder
 from messages.codec import decode, encode
-from messages.control import AbortRun, HaltTrading, ReleaseRun, ResumeTrading
+from messages.control import AbortRun, HaltTrading, ReduceTrading, ReleaseRun, ResumeTrading
 from messages.envelope import Envelope
 from messages.message import Message
 from messages.plans import SubmitPlan
-from messages.values import AccountName, Recipient, RunId, Side
+from messages.values import AccountName, Recipient, RunId, Side, TradingState
 from tests.builders.plans import ACCOUNT, NOW, some_settings
 from tests.fakes.mailroom import FakeMailroom
 from tests.simulation.agenda import Agenda
@@ -62,7 +62,7 @@ class Plot:
     Attributes:
         submissions: (seconds after the beginning, letter); the same plan may be handed in twice.
         trouble_s: How long trouble may strike.
-        words: (seconds, what the operator does): `halt`, `halt_cancel`, `resume`, `release`, `abort`.
+        words: (seconds, what the operator does): `halt`, `halt_cancel`, `reduce`, `resume`, `release`, `abort`.
         eager: Every row is durable at once, so a crash loses nothing.
     """
 
@@ -152,7 +152,7 @@ class Story:
         self.exchange.blocked = False
         if not self.exchange.is_open:
             self.exchange.open_market()
-        if self.watchman.halted:
+        if self.watchman.trading is not TradingState.ACTIVE:
             self.operator("resume")
         self.changed_at = self.agenda.now()
 
@@ -252,7 +252,7 @@ class Story:
         if luck.strikes("stream.lost"):
             firm.disconnect(luck.seconds(0.5, 15))
         if self.words < MOST_WORDS:
-            for word in ("halt", "halt_cancel", "resume", "release", "abort"):
+            for word in ("halt", "halt_cancel", "reduce", "resume", "release", "abort"):
                 if luck.strikes(f"operator.{word}"):
                     self.operator(word)
         self._trouble_at_the_exchange()
@@ -261,6 +261,9 @@ class Story:
         luck, exchange = self.luck, self.exchange
         if luck.strikes("prices.move"):
             exchange.move_prices()
+        if luck.strikes("prices.fall"):
+            self._note("prices fall")
+            exchange.fall()
         if exchange.is_open and luck.strikes("market.closes"):
             self._note("market closes")
             exchange.close_market(luck.seconds(5, 40))
@@ -383,8 +386,12 @@ class Story:
                 self.post(HaltTrading(reason="a person said so", by="mara", cancel_orders=word == "halt_cancel"))
                 if not self.luck.calm:
                     self.agenda.after(self.luck.seconds(0.5, 30), lambda: self.operator("resume"))
+            case "reduce":
+                self.post(ReduceTrading(reason="a person said so", by="mara"))
+                if not self.luck.calm:
+                    self.agenda.after(self.luck.seconds(0.5, 30), lambda: self.operator("resume"))
             case "resume":
-                if self.watchman.halted:
+                if self.watchman.trading is not TradingState.ACTIVE:
                     self.post(ResumeTrading(by="mara"))
             case "release" | "abort" if runs:
                 make = ReleaseRun if word == "release" else AbortRun

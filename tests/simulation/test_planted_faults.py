@@ -21,8 +21,9 @@ from departments.trading import door, placing, reconcile, unknowns
 from departments.trading.orders import Refused
 from messages.orders import OrderIntent, OrderStatus
 from messages.reviews import Violation
-from messages.values import Recipient, SellShortfall, Side
+from messages.values import Recipient, SellShortfall, Side, TradingState
 from tests.builders.plans import NOW, a_plan, a_submission, an_approval
+from tests.fakes import mailroom as fake_mailroom
 from tests.simulation import desk
 from tests.simulation.firm import Incarnation
 from tests.simulation.luck import Scripted
@@ -232,9 +233,31 @@ def test_an_expired_approval(monkeypatch: Patch):
 
 
 def test_a_halt_that_the_door_does_not_see(monkeypatch: Patch):
-    monkeypatch.setattr(door, "CHECKS", tuple(check for check in door.CHECKS if check is not door.not_halted))
+    monkeypatch.setattr(door, "CHECKS", tuple(check for check in door.CHECKS if check is not door.state_allows))
 
     assert_caught([scripted(plain(), ("operator.halt", at)) for at in range(5, 60)], "7 no POST while halted")
+
+
+def test_a_reduction_that_the_door_does_not_see(monkeypatch: Patch):
+    monkeypatch.setattr(door, "CHECKS", tuple(check for check in door.CHECKS if check is not door.state_allows))
+
+    stories = [scripted(plain(), ("operator.reduce", at)) for at in range(20, 120)]
+    assert_caught(stories, "7 no BUY leaves while reducing or halted")
+
+
+def test_a_reduction_taken_for_no_more_than_a_word(monkeypatch: Patch):
+    monkeypatch.setattr(fake_mailroom, "state_after", lambda *_: TradingState.ACTIVE)
+    monkeypatch.setattr(run.Run, "trading_state", property(lambda _run: TradingState.ACTIVE))
+
+    stories = [scripted(plain(), ("operator.reduce", at)) for at in range(5, 120, 5)]
+    assert_caught(stories, "7 no BUY leaves while reducing or halted")
+
+
+def test_a_loss_that_nobody_heeds(monkeypatch: Patch):
+    monkeypatch.setattr(_Machine, "heed", lambda _self, phase, verdict, follow: follow(phase, verdict))
+
+    stories = [scripted(plain(), ("prices.fall", at)) for at in range(5, 120, 5)]
+    assert_caught(stories, "7 no BUY leaves on a loss beyond its limit")
 
 
 def test_a_resume_that_lifts_every_hold(monkeypatch: Patch):

@@ -19,10 +19,10 @@ SMALL = {
     "no sells, 1 buy": plain(sells=0, buys=1),
 }
 EVERYWHERE = ("crash", "actor.dies", "mail.doubled")
-WORDS = ("operator.halt", "operator.halt_cancel", "operator.abort", "operator.release")
+WORDS = ("operator.halt", "operator.halt_cancel", "operator.reduce", "operator.abort", "operator.release")
 WIRE = sorted(kind for kind in ODDS if kind.startswith(("post.", "cancel.", "read.", "snapshot.", "frame.")))
 VENUE = sorted(kind for kind in ODDS if kind.startswith(("order.", "cash.")))
-POINTS = ("market.closes", "account.blocked", "stranger", "stream.lost", "bust", "prices.move")
+POINTS = ("market.closes", "account.blocked", "stranger", "stream.lost", "bust", "prices.move", "prices.fall")
 
 
 def told(plot: Plot, *script: tuple[str, int], always: frozenset[str] = frozenset()) -> Story:
@@ -99,7 +99,7 @@ def test_a_word_of_the_operator_at_any_moment_is_obeyed(name, word):
     for at in occasions(plot, word, every=4):
         story = told(plot, (word, at))
 
-        if word in {"operator.halt", "operator.release"}:
+        if word in {"operator.halt", "operator.reduce", "operator.release"}:
             assert outcome_of(story) is Outcome.COMPLETED, at
 
 

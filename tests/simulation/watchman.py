@@ -1,8 +1,8 @@
 """The invariants, looked after at every step. The watchman believes the exchange's books and the letters, nothing else.
 
 He has reckonings of his own: what may be sold and bought comes from the approved plans, what money there is from the
-exchange, whether trading is halted from the letters that were handed in. Numbers in the names are those of the
-invariants in docs/architecture.md.
+exchange, the trading state from the letters that were handed in and from the losses that a gate's look shows. Numbers
+in the names are those of the invariants in docs/architecture.md.
 """
 
 from collections.abc import Container, Mapping
@@ -14,13 +14,13 @@ from typing import Any
 from departments.executive.phases import LIFTS_BY_ITSELF, Ended, Held, HoldReason, Outcome, Phase, Stopping, Verifying
 from departments.office.settings import Settings
 from messages.broker import SubmitOrder
-from messages.control import AbortRun, HaltTrading, ReleaseRun, ResumeTrading
+from messages.control import AbortRun, HaltTrading, ReduceTrading, ReleaseRun, ResumeTrading
 from messages.envelope import Envelope
 from messages.message import Message
-from messages.orders import OrderIntent, OrderStatus
+from messages.orders import GateOpened, OrderIntent, OrderStatus
 from messages.plans import SubmitPlan, Trade
 from messages.snapshots import BrokerStatus
-from messages.values import Funding, LegId, RunId, SellShortfall, Side
+from messages.values import Funding, LegId, RunId, SellShortfall, Side, TradingState
 from tests.fakes.mailroom import FakeMailroom
 from tests.simulation.exchange import Exchange
 
@@ -93,10 +93,14 @@ class Watchman:
             self.submissions.setdefault(message.run_id, message)
 
     @property
-    def halted(self) -> bool:
-        """Whether the last word on trading was a halt."""
-        switches = [word for word in self.words if isinstance(word, HaltTrading | ResumeTrading)]
-        return bool(switches) and isinstance(switches[-1], HaltTrading)
+    def trading(self) -> TradingState:
+        """What people said last: the strictest word since the last resume."""
+        switches = [word for word in self.words if isinstance(word, HaltTrading | ReduceTrading | ResumeTrading)]
+        resumes = [at for at, word in enumerate(switches, start=1) if isinstance(word, ResumeTrading)]
+        since = switches[resumes[-1] if resumes else 0 :]
+        if any(isinstance(word, HaltTrading) for word in since):
+            return TradingState.HALTED
+        return TradingState.REDUCING if since else TradingState.ACTIVE
 
     def said(self, kind: type[Message], run_id: RunId) -> bool:
         """Whether somebody wrote such a letter about the run."""
@@ -109,7 +113,9 @@ class Watchman:
         intent, run_id = call.intent, call.run_id
         durable = envelope.seq in self.mailroom.store.mail
         insist(durable, "2 the intent is durable before the POST", intent=intent)
-        insist(not self.halted, "7 no POST while halted", intent=intent)
+        insist(self.trading is not TradingState.HALTED, "7 no POST while halted", intent=intent)
+        sells = intent.side is Side.SELL
+        insist(sells or self.trading is TradingState.ACTIVE, "7 no BUY leaves while reducing or halted", intent=intent)
         insist(not self.said(AbortRun, run_id), "6 no POST of an aborted run", intent=intent)
         submission = self.submissions.get(run_id)
         insist(submission is not None, "6 every order belongs to an approved plan", intent=intent)
@@ -122,7 +128,19 @@ class Watchman:
         if intent.side is Side.BUY:
             self._sells_first(submission, intent)
             self._money(submission, intent)
+            self._losses(intent, run_id)
         earlier.append((now, intent))
+
+    def _losses(self, intent: OrderIntent, run_id: RunId) -> None:
+        """No BUY leaves on a gate's look that shows a loss beyond its limit."""
+        gates = [mail.message for mail in self.mailroom.store.mail.values() if mail.correlation_id == run_id]
+        account = next(gate.snapshot.account for gate in reversed(gates) if isinstance(gate, GateOpened))
+        assert account is not None
+        limits = self.settings.hard_constraints.loss_limits
+        lost_usd = self.exchange.begun_with_usd - account.equity_usd
+        for most in (limits.max_daily_loss_fraction, limits.max_drawdown_fraction):
+            within = most is None or lost_usd <= most * self.exchange.begun_with_usd
+            insist(within, "7 no BUY leaves on a loss beyond its limit", intent=intent, lost=lost_usd, most=most)
 
     def _approved(self, submission: SubmitPlan, intent: OrderIntent, now: datetime) -> None:
         trade = next((trade for trade in submission.plan.trades if trade.leg == intent.leg), None)

@@ -188,8 +188,8 @@ def test_halts_are_seen_before_any_daemon_has_read_them(home):
     assert home.firm("resume").returncode == 0
     resumed = json.loads(home.firm("status", "--json").stdout)
 
-    assert (halted["trading_state"], halted["halted_because"]) == ("HALTED", "lunch")
-    assert (resumed["trading_state"], resumed["halted_because"]) == ("ACTIVE", None)
+    assert (halted["trading_state"], halted["trading_because"]) == ("HALTED", "lunch")
+    assert (resumed["trading_state"], resumed["trading_because"]) == ("ACTIVE", None)
 
 
 def test_release_and_abort_are_handed_in_as_often_as_they_are_said(home):

@@ -55,7 +55,7 @@ def test_a_halted_run_sends_nothing_until_it_is_resumed_whatever_is_killed(tmp_p
 
         assert (held["reason"], held["resume_to"]) == ("halted", phase)
         assert (still["phase"], still["reason"]) == ("held", "halted")
-        assert (seen_halted["trading_state"], seen_halted["halted_because"]) == ("HALTED", "the test wants it")
+        assert (seen_halted["trading_state"], seen_halted["trading_because"]) == ("HALTED", "the test wants it")
         orders = paper.orders()
         assert [order["symbol"] for order in orders if order["received_at"] < resumed_at] == [
             order["symbol"] for order in orders[: len(out)]

@@ -98,7 +98,7 @@ def facts_of(run: Run, leg: Leg) -> OrderFacts | None:
         client_order_id=run.client_order_id(leg),
         symbol=leg.trade.symbol,
         side=leg.trade.side,
-        qty=leg.qty,
+        qty=leg.qty or leg.trade.qty,
         filled_qty=order.filled_qty,
         filled_avg_price_usd=order.filled_avg_price_usd,
         status=BROKER_STATUS[order.status],

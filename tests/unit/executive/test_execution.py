@@ -33,6 +33,7 @@ from messages.control import (
     HaltRun,
     HaltTrading,
     HoldRun,
+    ReduceRun,
     ReleaseRun,
     ResumeRun,
 )
@@ -783,6 +784,7 @@ def every_event(driver: Driver) -> list:
     events = [
         BeginRun(run_id=run_id, plan_id=run.plan.plan_id),
         HaltRun(run_id=run_id, reason="so", cancel_orders=True),
+        ReduceRun(run_id=run_id, reason="so", by="mara"),
         ResumeRun(run_id=run_id),
         AbortRun(run_id=run_id, by="mara"),
         ReleaseRun(run_id=run_id, by="mara"),

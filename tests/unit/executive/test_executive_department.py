@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from departments.executive.department import ExecutiveDepartment, ExecutiveState
+from departments.executive.department import ExecutiveDepartment, ExecutiveState, Trading
 from departments.executive.phases import Ended, Held, Outcome, Queued, Received, Verifying
 from departments.office.department import Handled
 from messages.control import (
@@ -21,6 +21,8 @@ from messages.control import (
     HoldRun,
     OrdersSent,
     PlanQueued,
+    ReduceRun,
+    ReduceTrading,
     ResumeTrading,
     RunFinished,
 )
@@ -36,8 +38,8 @@ from messages.orders import (
     StreamHealth,
 )
 from messages.plans import Mode
-from messages.reviews import PlanReviewed, ReviewPlan
-from messages.values import Recipient
+from messages.reviews import PlanReviewed, ReviewPlan, Violation
+from messages.values import Recipient, TradingState
 from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, an_approval, run_id_of, some_settings
 from tests.unit.executive.machine import Driver, a_snapshot, an_update, decisions, positions_after
 
@@ -253,7 +255,7 @@ def test_a_halt_holds_the_active_run_and_whatever_begins_later():
     assert isinstance(ceo.state.runs[SECOND], Held)
     ceo.tell(ResumeTrading(by="mara"))
     assert isinstance(ceo.state.runs[SECOND], Received)
-    assert ceo.state.account.halted is None
+    assert ceo.state.account.trading.state is TradingState.ACTIVE
 
 
 def test_a_halt_without_a_run_is_remembered():
@@ -271,6 +273,66 @@ def test_a_halt_passes_on_whether_to_cancel():
     ceo.tell(HaltTrading(reason="news", by="mara", cancel_orders=True))
 
     assert ceo.of_kind(HaltRun)[0].cancel_orders
+
+
+def test_a_reduction_is_told_to_the_active_run_and_to_whatever_begins_later():
+    ceo = Ceo().tell(a_submission(ONE), a_submission(TWO), ReduceTrading(reason="news", by="mara"))
+    assert ceo.of_kind(ReduceRun) == [ReduceRun(run_id=FIRST, reason="news", by="mara")]
+    assert isinstance(ceo.state.runs[FIRST], Received)
+
+    ceo.tell(AbortRun(run_id=FIRST, by="mara"))
+
+    assert ceo.state.runs[SECOND].run.trading_state is TradingState.REDUCING
+    ceo.tell(ResumeTrading(by="mara"))
+    assert ceo.state.runs[SECOND].run.trading_state is TradingState.ACTIVE
+
+
+def test_a_reduction_without_a_run_is_remembered():
+    ceo = Ceo().tell(ReduceTrading(reason="news", by="mara"))
+    assert ceo.of_kind(ReduceRun) == []
+
+    ceo.tell(a_submission(ONE))
+
+    assert ceo.state.runs[FIRST].run.trading_state is TradingState.REDUCING
+
+
+def test_who_set_the_state_and_why_is_kept_until_something_stricter_or_a_resume():
+    ceo = Ceo().tell(ReduceTrading(reason="news", by="mara"), ReduceTrading(reason="more news", by="ben"))
+    assert (ceo.state.account.trading.reason, ceo.state.account.trading.by) == ("news", "mara")
+    assert [note.event for note in ceo.last.notes] == ["trading.unchanged"]
+
+    ceo.tell(HaltTrading(reason="a flood", by="ben"), ReduceTrading(reason="less", by="mara"))
+    trading = ceo.state.account.trading
+    assert (trading.state, trading.reason, trading.by) == (TradingState.HALTED, "a flood", "ben")
+
+    ceo.tell(ResumeTrading(by="mara"))
+    assert ceo.state.account.trading == Trading()
+
+
+def test_a_reduction_says_nothing_to_a_run_that_is_halted():
+    ceo = Ceo().tell(a_submission(ONE), HaltTrading(reason="news", by="mara"), ReduceTrading(reason="x", by="mara"))
+
+    assert ceo.of_kind(ReduceRun) == []
+    assert isinstance(ceo.state.runs[FIRST], Held)
+
+
+def test_a_limit_that_was_resumed_from_and_is_still_broken_says_so():
+    why = Violation(code="DAILY_LOSS_ABOVE_MAX", leg=None, rule="daily loss", figure="0.06", limit="0.05")
+    word = ReduceTrading(reason="a loss", by="the limit", violations=(why,))
+
+    ceo, resume = Ceo(), ResumeTrading(by="mara")
+
+    words = (word, word, resume, word, resume, HaltTrading(reason="x", by="m"))
+    events = [note.event for message in words for note in ceo.hand(message).notes]
+
+    assert events == [
+        "trading.reducing",
+        "trading.unchanged",
+        "trading.resumed",
+        "trading.restricted_again",
+        "trading.resumed",
+        "trading.halted",
+    ]
 
 
 def test_a_dead_letter_holds_its_run_and_no_other():

@@ -264,7 +264,8 @@ def test_the_firm_shows_halts_and_runs():
 
     view = view_firm(desk.mailroom.counter())
 
-    assert (view["trading_state"], view["halted_because"]) == ("HALTED", "news")
+    shown = (view["trading_state"], view["trading_because"], view["trading_set_by"])
+    assert shown == ("HALTED", "news", "mara")
     assert [run["phase"] for run in view["runs"]] == ["held"]
     assert view["dead_letters"] == []
 

@@ -21,6 +21,7 @@ from departments.office.checklist_facts import (
     Stream,
     Times,
     TradingDay,
+    TradingSeen,
     Unknown,
     Where,
 )
@@ -39,7 +40,7 @@ OPEN = ClockFacts(
 CLOSED = OPEN.model_copy(update={"is_open": False})
 JOURNAL = Journal(
     daemon="pid 7",
-    halted=None,
+    trading=TradingSeen("ACTIVE"),
     dead_letters=0,
     runs=(),
     known_runs=frozenset({RUN}),
@@ -167,7 +168,18 @@ CASES = [
     ("disk_has_room", WARN, {"disk_free_bytes": 1023 * 1024**2}, "1.0 GiB"),
     ("daemon_runs", WARN, journal(daemon=None), "none runs"),
     ("daemon_runs", WARN, {"journal": None}, "none runs"),
-    ("trading_is_on", FAIL, journal(halted="a person said so"), "HALTED: a person said so"),
+    (
+        "trading_is_on",
+        FAIL,
+        journal(trading=TradingSeen("HALTED", "news", "mara")),
+        "HALTED, nothing new leaves: news, said by mara; firm resume",
+    ),
+    (
+        "trading_is_on",
+        FAIL,
+        journal(trading=TradingSeen("REDUCING", "a daily loss", "a limit")),
+        "REDUCING, only SELLs leave: a daily loss, said by a limit; firm resume",
+    ),
     ("no_run_is_held", FAIL, journal(runs=(HELD,)), "sell_shortfall"),
     ("no_run_is_held", WARN, journal(runs=(SELLING,)), "under way"),
     ("no_dead_letters", WARN, journal(dead_letters=2), "2: nobody"),

@@ -45,6 +45,11 @@ def test_the_shipped_limits_go_together():
         ),
         (True, "cash_reserve 100000", {"compliance": {"cash": {"cash_reserve": "100000"}}}),
         (True, "one smallest BUY", {"compliance": {"risk": {"max_plan_risk_fraction": "0.0004"}}}),
+        (
+            False,
+            "max_daily_loss_fraction 0.3 is above max_drawdown_fraction 0.20",
+            {"hard_constraints": {"loss_limits": {"max_daily_loss_fraction": "0.3"}}},
+        ),
         (False, "intent_ttl_s 13", {"trading": {"intent_ttl_s": 13}}),
         (False, "silence_s 13", {"executive": {"silence_s": 13}}),
         (False, "sell_timeout_s 4", {"executive": {"sell_timeout_s": 4}}),
@@ -67,6 +72,8 @@ def test_limits_that_leave_nothing_to_do_are_named(fatal, names, changes):
         {"compliance": {"cash": {"cash_reserve": "99999"}}},
         {"hard_constraints": {"position_limits": {"max_positions_total": 13}}},
         {"compliance": {"risk": {"max_plan_risk_fraction": "0.0005"}}},
+        {"hard_constraints": {"loss_limits": {"max_daily_loss_fraction": "0.2"}}},
+        {"hard_constraints": {"loss_limits": {"max_daily_loss_fraction": "0.3", "max_drawdown_fraction": None}}},
         {"trading": {"intent_ttl_s": 14}},
     ],
 )

@@ -6,6 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from departments.rulebook import limits
+from messages.values import TradingState
 from tests.builders.portfolio import settings
 
 PLACES = [place for place in vars(limits).values() if isinstance(place, limits.Place)]
@@ -36,6 +37,10 @@ SHIPPED = {
     ("compliance_config.yaml", "correlation.max_pair"): None,
     ("compliance_config.yaml", "correlation.max_average"): None,
     ("compliance_config.yaml", "earnings.days_before"): None,
+    ("hard_constraints.yaml", "loss_limits.max_daily_loss_fraction"): Decimal("0.05"),
+    ("hard_constraints.yaml", "loss_limits.on_daily_loss"): "reducing",
+    ("hard_constraints.yaml", "loss_limits.max_drawdown_fraction"): Decimal("0.20"),
+    ("hard_constraints.yaml", "loss_limits.on_drawdown"): "reducing",
     ("executive_config.yaml", "funding"): "proceeds",
     ("operations_config.yaml", "allow_fractional"): False,
 }
@@ -85,6 +90,10 @@ def test_limits_are_the_shipped_figures():
         max_pair_correlation=None,
         max_average_correlation=None,
         earnings_days_before=None,
+        max_daily_loss_fraction=Decimal("0.05"),
+        on_daily_loss=TradingState.REDUCING,
+        max_drawdown_fraction=Decimal("0.20"),
+        on_drawdown=TradingState.REDUCING,
     )
 
 
@@ -111,6 +120,12 @@ def test_each_limit_follows_its_own_key():
             hard_constraints={
                 "position_limits": {"max_positions_total": 10, "max_position_fraction": 11},
                 "exposure": {"max_gross_exposure_fraction": 12, "max_sector_fraction": "0.13"},
+                "loss_limits": {
+                    "max_daily_loss_fraction": "0.1",
+                    "on_daily_loss": "halted",
+                    "max_drawdown_fraction": None,
+                    "on_drawdown": "halted",
+                },
             },
             operations={"allow_fractional": True},
         )
@@ -121,6 +136,7 @@ def test_each_limit_follows_its_own_key():
     assert [getattr(changed, name) for name in names] == [
         1, 2, 3, 4, 5, 6, 7, 8, 1, ("GME",), 9, 10, 11, 12, True, Decimal("0.13"), {"NVDA": "Technology"}, 14, 15, 16,
         False, 7, 18, 19, Decimal("0.2"), Decimal("0.3"), 21,
+        Decimal("0.1"), TradingState.HALTED, None, TradingState.HALTED,
     ]
     # fmt: on
 

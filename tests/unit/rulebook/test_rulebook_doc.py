@@ -26,6 +26,15 @@ def test_every_rule_has_a_row_with_its_limit_and_place():
     assert all(f"plan_rules.py: {check.__name__}" in page() for check in PLAN_RULES)
 
 
+def test_every_limit_on_losses_has_a_row_with_its_figure_and_what_it_does():
+    rows = page().splitlines()
+
+    for place, figure in (("max_daily_loss_fraction", "0.05"), ("max_drawdown_fraction", "0.20")):
+        (row,) = [row for row in rows if f"`hard_constraints.yaml: loss_limits.{place}`" in row]
+        assert f"| {figure} |" in row
+        assert "REDUCING" in row
+
+
 def test_another_limit_makes_another_page():
     shipped = load_settings(rulebook_doc.CHECKOUT / "config")
     changed = shipped.model_copy(

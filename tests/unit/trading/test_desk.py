@@ -21,7 +21,7 @@ from departments.trading.broker import (
 )
 from departments.trading.desk import BrokerDesk
 from messages import broker as mail
-from messages.control import HaltTrading
+from messages.control import HaltTrading, ReduceTrading
 from messages.envelope import Envelope
 from messages.mailroom.port import LeaseLost, StoreUnavailable
 from messages.message import Message
@@ -229,6 +229,18 @@ def test_a_halt_that_nobody_has_handled_yet_stops_the_next_order_and_no_cancel()
         assert canceled.outcome is mail.CancelOutcome.ACCEPTED
 
 
+def test_a_reduction_that_nobody_has_handled_yet_stops_the_next_buy_and_no_sell():
+    with an_office() as office:
+        open_the_gate(office)
+        office.write(ReduceTrading(reason="x", by="mara"), Recipient.EXECUTIVE)
+
+        buy, sell = office.ask(a_submit("B01")), office.ask(a_submit())
+
+        assert buy.reason is NotSentReason.REDUCING
+        assert not isinstance(sell, mail.DoorClosed)
+        assert office.exchange.count("submit") == 1
+
+
 def test_an_intent_that_grew_old_in_the_queue_does_not_leave():
     with an_office() as office:
         office.now = NOW + timedelta(seconds=31)
@@ -330,6 +342,18 @@ def test_a_halt_between_two_tries_stops_the_second():
         answer = office.ask(a_submit())
 
         assert answer.reason is NotSentReason.HALTED
+        assert office.exchange.count("submit") == 1
+
+
+def test_a_reduction_between_two_tries_of_a_buy_stops_the_second():
+    with an_office() as office:
+        open_the_gate(office)
+        office.exchange.plan("submit", RateLimited("http 429", 0.05))
+        office.exchange.before = lambda _n, _a: office.write(ReduceTrading(reason="x", by="m"), Recipient.EXECUTIVE)
+
+        answer = office.ask(a_submit("B01"))
+
+        assert answer.reason is NotSentReason.REDUCING
         assert office.exchange.count("submit") == 1
 
 

@@ -32,6 +32,7 @@ from messages.values import (
     RunId,
     Side,
     TimeInForce,
+    TradingState,
     client_order_id_for,
 )
 from tests.builders.plans import NOW, a_plan, a_submission, a_trade, an_approval
@@ -90,7 +91,7 @@ def a_gate(submission: SubmitPlan, run_orders, *, sells=(), decision=None, run_i
 def facts_for(submission, gate=None, **changes) -> DoorFacts:
     facts = DoorFacts(
         epoch=EPOCH,
-        halted=False,
+        trading=TradingState.ACTIVE,
         abort_asked=False,
         run_closed=False,
         approval=an_envelope(submission) if submission is not None else None,
@@ -215,12 +216,35 @@ def test_a_stale_epoch_loses_the_lease():
         verdict(replace(OPEN, epoch=8), SELL)
 
 
+@pytest.mark.parametrize(
+    ("state", "sell", "buy"),
+    [
+        (TradingState.ACTIVE, None, None),
+        (TradingState.REDUCING, None, NotSentReason.REDUCING),
+        (TradingState.HALTED, NotSentReason.HALTED, NotSentReason.HALTED),
+    ],
+)
+def test_what_may_leave_in_each_trading_state(state, sell, buy):
+    facts = replace(OPEN, trading=state)
+
+    for call, expected in ((SELL, sell), (BUY, buy)):
+        found = verdict(facts, call)
+
+        assert (None if found is None else found.reason) is expected
+
+
+def test_a_reducing_house_still_asks_everything_else_of_a_sell():
+    facts = replace(OPEN, trading=TradingState.REDUCING, abort_asked=True)
+
+    assert verdict(facts, SELL).reason is NotSentReason.RUN_ENDED
+
+
 NOT_MATCHING = {"decision": ShortfallDecision.OPERATOR, "sells": (REFUSED,)}
 OTHER_RUN = RunId("R" + "0" * 20)
 
 # check -> a case that only this check refuses, and the reason
 BAD_CASES = {
-    "not_halted": (replace(OPEN, halted=True), SELL, NOW, NotSentReason.HALTED),
+    "state_allows": (replace(OPEN, trading=TradingState.HALTED), SELL, NOW, NotSentReason.HALTED),
     "not_aborted": (replace(OPEN, abort_asked=True), SELL, NOW, NotSentReason.RUN_ENDED),
     "run_open": (replace(OPEN, run_closed=True), SELL, NOW, NotSentReason.RUN_ENDED),
     "call_durable": (replace(OPEN, call_committed=False), SELL, NOW, NotSentReason.INTENT_STALE),

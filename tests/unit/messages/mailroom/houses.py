@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from messages.control import BeginRun, HaltTrading
+from messages.control import BeginRun, HaltTrading, ReduceTrading
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.counter import SqlCounter
 from messages.mailroom.mailroom import SqlMailroom
@@ -126,6 +126,10 @@ def to_ceo(*messages: Any) -> list[Outgoing]:
 
 def a_halt(reason: str = "test") -> HaltTrading:
     return HaltTrading(reason=reason, by="mara")
+
+
+def a_reduction(reason: str = "test") -> ReduceTrading:
+    return ReduceTrading(reason=reason, by="mara")
 
 
 def a_submission(run_id: RunId = RUN, nonce: str = "1") -> SubmitPlan:

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from messages.control import AbortRun, BeginRun, DeadLetter, HaltTrading, PlanQueued, ResumeTrading
+from messages.control import WORD_STATES, AbortRun, BeginRun, DeadLetter, HaltTrading, PlanQueued, ResumeTrading
 from messages.envelope import Outgoing
 from messages.mailroom.port import LeaseHeld, LeaseLost, StoreUnavailable
 from messages.orders import FillBusted
-from messages.values import AccountName, ClientOrderId, LegId, PlanId, Recipient, sha256_hex
+from messages.values import AccountName, ClientOrderId, LegId, PlanId, Recipient, TradingState, sha256_hex
 from tests.unit.messages.mailroom.houses import (
     CEO,
     NOW,
@@ -18,6 +18,7 @@ from tests.unit.messages.mailroom.houses import (
     SETTINGS_TEXT,
     a_gate,
     a_halt,
+    a_reduction,
     a_submission,
     begin,
     handle,
@@ -26,6 +27,8 @@ from tests.unit.messages.mailroom.houses import (
     take,
     to_ceo,
 )
+
+ACTIVE, REDUCING, HALTED = TradingState
 
 
 def test_mail_is_numbered_in_the_order_it_is_recorded(house):
@@ -557,6 +560,22 @@ def test_waiting_for_mail_that_was_never_recorded_fails_an_assertion(house):
         mailroom.ensure_durable(1)
 
 
+def test_the_settings_that_mail_was_handled_under_last_are_known(house):
+    mailroom = ready(house.open())
+    assert mailroom.last_settings() is None
+    later = SETTINGS_TEXT.replace("{", "{ ", 1)
+    mailroom.remember_settings(sha256_hex(later.encode()), later)
+    handle(mailroom, take(mailroom, a_halt()))
+    assert mailroom.last_settings() == SETTINGS_TEXT
+
+    mail = take(mailroom, a_halt())
+    mailroom.record(handled=mail, at=NOW, settings_sha256=sha256_hex(later.encode()), outgoing=())
+
+    assert mailroom.last_settings() == later
+    mailroom.flush()
+    assert house.crash(mailroom).last_settings() == later
+
+
 class TestTheDoor:
     def test_shows_nothing_in_an_empty_store(self, house):
         mailroom = house.open()
@@ -565,7 +584,8 @@ class TestTheDoor:
 
         assert facts.epoch == mailroom.epoch
         assert (facts.approval, facts.gate) == (None, None)
-        assert not any((facts.halted, facts.abort_asked, facts.run_closed, facts.call_committed))
+        assert facts.trading is ACTIVE
+        assert not any((facts.abort_asked, facts.run_closed, facts.call_committed))
 
     def test_reads_committed_evidence_only(self, house):
         mailroom = ready(house.open())
@@ -582,20 +602,33 @@ class TestTheDoor:
         assert after.call_committed
         assert mailroom.door(run_id=OTHER_RUN, call_seq=99).approval is None
 
-    def test_a_resume_counts_when_it_is_committed_a_halt_when_it_is_recorded(self, house):
+    @pytest.mark.parametrize("word", [a_halt(), a_reduction()], ids=["halt", "reduction"])
+    def test_a_resume_counts_when_it_is_committed_what_restricts_when_it_is_recorded(self, house, word):
         mailroom = ready(house.open())
-        take(mailroom, a_halt())
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
+        state = WORD_STATES[type(word)]
+        take(mailroom, word)
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is state
         mailroom.flush()
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is state
 
         take(mailroom, ResumeTrading(by="mara"))
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is state
         mailroom.flush()
-        assert not mailroom.door(run_id=RUN, call_seq=1).halted
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is ACTIVE
 
-        take(mailroom, a_halt())
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
+        take(mailroom, word)
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is state
+
+    @pytest.mark.parametrize("words", [(a_halt(), a_reduction()), (a_reduction(), a_halt())], ids=["after", "before"])
+    @pytest.mark.parametrize("flushed", [0, 1, 2])
+    def test_a_reduction_loosens_no_halt(self, house, words, flushed):
+        mailroom = ready(house.open())
+        for number, word in enumerate(words, start=1):
+            take(mailroom, word)
+            if number == flushed:
+                mailroom.flush()
+
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is HALTED
 
     def test_letters_count_before_they_are_imported_in_their_order(self, house):
         mailroom = ready(house.open())
@@ -603,16 +636,27 @@ class TestTheDoor:
 
         def post(message_id, message):
             counter.post(message_id=message_id, recipient=CEO, message=message, at=NOW)
-            return mailroom.door(run_id=RUN, call_seq=1).halted
+            return mailroom.door(run_id=RUN, call_seq=1).trading
 
-        assert post("1", a_halt())
-        assert not post("2", ResumeTrading(by="mara"))
-        assert post("3", a_halt())
+        assert post("1", a_halt()) is HALTED
+        assert post("2", a_reduction()) is HALTED
+        assert post("3", ResumeTrading(by="mara")) is ACTIVE
+        assert post("4", a_reduction()) is REDUCING
         mailroom.import_letters(NOW)
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is HALTED  # the resume isn't committed yet
         mailroom.flush()
-        assert mailroom.door(run_id=RUN, call_seq=1).halted
-        assert not post("4", ResumeTrading(by="mara"))
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is REDUCING
+        assert post("5", a_halt()) is HALTED
+        assert post("6", ResumeTrading(by="mara")) is ACTIVE
+
+    def test_letters_go_on_from_where_the_journal_is(self, house):
+        mailroom = ready(house.open())
+        take(mailroom, a_halt())
+        mailroom.flush()
+
+        house.counter().post(message_id="1", recipient=CEO, message=a_reduction(), at=NOW)
+
+        assert mailroom.door(run_id=RUN, call_seq=1).trading is HALTED
 
     def test_an_abort_of_the_run_counts_from_the_letterbox_on(self, house):
         mailroom = ready(house.open())
@@ -668,7 +712,7 @@ class TestTheDoor:
 
         facts = mailroom.door(run_id=RUN, call_seq=1)
 
-        assert facts.halted
+        assert facts.trading is HALTED
         assert (facts.approval, facts.gate) == (None, None)
 
     def test_a_closed_run_is_closed_once_that_is_committed(self, house):
