@@ -10,6 +10,10 @@ from messages.message import AccountMessage, RunMessage
 from messages.values import LegId, PlanId, Record, RunId, Utc
 
 
+class FirmOpened(AccountMessage):
+    """The daemon has started: whoever waits for a time of day finds out what it is. Written by the wiring."""
+
+
 class HaltTrading(AccountMessage):
     """Nothing new leaves from now on; cancels still pass. Holds until resumed, restarts included."""
 

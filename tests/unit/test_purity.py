@@ -21,7 +21,10 @@ PURE = {
     "compliance": "department review",
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": "checklist checklist_facts department limits_check new_york sentences settings sshsig strict_tree",
-    "operations": "department deployment plan_text proposal reasons sizing targets volatility",
+    "operations": (
+        "department deployment exit_text exits holdings monitor plan_text proposal reasons schedule sizing targets "
+        "volatility"
+    ),
     "portfolio": "entries records schema",
     "rulebook": (
         "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
@@ -33,15 +36,15 @@ PURE = {
     "trading.alpaca": "endpoints fields translate translate_past",
 }
 SHELL = {
-    "": "firm",
+    "": "firm own_approval",
     "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers background bad_input clock directory log_reading log_writer logs "
+        "actor allowed_signers background bad_input cabinet clock directory log_reading log_writer logs "
         "settings_loader strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
-    "portfolio": "bookkeeper files refresh store",
-    "trading": "desk histories look_once paced reads turns",
+    "portfolio": "bookkeeper files known_entries refresh store",
+    "trading": "account_looks desk histories look_once paced position_look reader_in_turn reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 
