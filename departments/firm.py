@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pykka
 import structlog
-from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: F401 - here, not while the first plan waits
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.bookkeeping import JournalRegister
@@ -24,6 +24,7 @@ from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
 from departments.office.actor import DepartmentActor, Done, Office, write_note
 from departments.office.background import Chore
+from departments.office.cabinet import FOLDER, Cabinet
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
@@ -31,8 +32,11 @@ from departments.office.settings import Settings
 from departments.office.supervisor import Supervisor
 from departments.office.timers import Timers
 from departments.operations.department import OperationsDepartment
+from departments.operations.holdings import holding_facts
+from departments.own_approval import OwnApproval
 from departments.portfolio.bookkeeper import Bookkeeper
 from departments.portfolio.files import FILE as PORTFOLIO_FILE
+from departments.portfolio.known_entries import known_entries
 from departments.portfolio.refresh import Refreshed
 from departments.rulebook.limits import limits_of
 from departments.rulebook.needs import history_needed
@@ -42,7 +46,8 @@ from departments.trading.alpaca.stream import TradesStream
 from departments.trading.broker import Broker
 from departments.trading.department import TradingDepartment
 from departments.trading.desk import BrokerDesk
-from messages.control import HaltTrading, HoldRun
+from departments.trading.position_look import PositionLook
+from messages.control import FirmOpened, HaltTrading, HoldRun
 from messages.envelope import Envelope
 from messages.mailroom.counter import SqlCounter
 from messages.mailroom.mailroom import SqlMailroom
@@ -90,6 +95,7 @@ class Firm:
         endpoints: Endpoints,
         clock: Clock | None = None,
         keeps_books: bool = True,
+        own_key: ed25519.Ed25519PrivateKey | None = None,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -102,6 +108,7 @@ class Firm:
             endpoints: Where Alpaca is.
             clock: The machine's unless given.
             keeps_books: Whether the portfolio database is kept up to date.
+            own_key: What the firm signs its exit proposals with, where it may approve them itself.
         """
         self._home = home
         self._store_url = store_url
@@ -112,6 +119,8 @@ class Firm:
         self._endpoints = endpoints
         self._clock = clock or SystemClock()
         self._keeps_books = keeps_books
+        self._own_key = own_key
+        self._opened = False
         self._cleanup = ExitStack()
         self._over = threading.Event()
         self._gave_up: str | None = None
@@ -167,8 +176,14 @@ class Firm:
             note=partial(write_note, self._log.bind(department="trading")),
             on_failure=lambda error: self._give_up(f"the broker desk died: {error}"),
             warm_history=history_needed(limits_of(self._settings)),
+            look=PositionLook(
+                holdings=holding_facts,
+                entries=partial(known_entries, self._home / PORTFOLIO_FILE, self._account),
+            ),
         )
         self._directory.register_desk(desk.submit)
+        cabinet = self._cabinet()
+        self._directory.register_desk(cabinet.submit, Recipient.CABINET)
         self._supervisor = Supervisor(
             mailroom=mailroom,
             directory=self._directory,
@@ -187,9 +202,13 @@ class Firm:
         self._cleanup.callback(desk.close)
         if self._keeps_books:
             self._start_books(desk)
-        for name in (*self.ORDER, Recipient.BROKER):
+        cabinet.start()
+        self._cleanup.callback(cabinet.close)
+        for name in (*self.ORDER, Recipient.BROKER, Recipient.CABINET):
             self._directory.deliver(mailroom.unhandled(name))
         self._report_doubts()
+        if not self._keeps_books:
+            self._open()
         stream = TradesStream(
             url=self._endpoints.stream_url,
             key_id=self._keys.key_id,
@@ -252,6 +271,12 @@ class Firm:
         with closing(SqlCounter.open(url=self._store_url, home=self._home, account=self._account)) as counter:
             return self._bookkeeper.tend(JournalRegister(counter), asked=asked)
 
+    def _open(self) -> None:
+        """Let Operations look at the positions, once: what is known of them has been brought up to date."""
+        if not self._opened:
+            self._opened = True
+            self._say(Recipient.OPERATIONS, FirmOpened())
+
     def _books_refreshed(self, done: Refreshed) -> None:
         if done.made_anew_because is not None:
             self._log.info("books.made_anew", why=done.made_anew_because)
@@ -262,9 +287,11 @@ class Firm:
             positions=done.positions,
             entries_unknown=sorted(done.unknown),
         )
+        self._open()
 
     def _books_failed(self, error: Exception) -> None:
         self._log.warning("books.not_refreshed", why=f"{type(error).__name__}: {error}")
+        self._open()
 
     def _probe(self) -> None:
         """Ask Alpaca for the account once, on the main thread: keys and address are right, and alpaca is imported."""
@@ -296,7 +323,7 @@ class Firm:
 
     def _department(self, name: Recipient) -> Department[Any]:
         makers: Mapping[Recipient, Callable[[], Department[Any]]] = {
-            Recipient.OPERATIONS: OperationsDepartment,
+            Recipient.OPERATIONS: lambda: OperationsDepartment(self._account),
             Recipient.COMPLIANCE: ComplianceDepartment,
             Recipient.EXECUTIVE: lambda: ExecutiveDepartment(self._account),
             Recipient.TRADING: TradingDepartment,
@@ -341,15 +368,31 @@ class Firm:
             word: Message = HaltTrading(reason=how, by="firm")
             if run_id is not None:
                 word = HoldRun(run_id=run_id, reason=reason.value, detail=how)
-            envelope = self._mailroom.receive(
-                sender="office",
-                recipient=Recipient.EXECUTIVE,
-                message=word,
-                at=self._clock.now(),
-                message_id=f"office:{uuid4().hex}",
-            )
-            if envelope is not None:
-                self._directory.deliver_one(envelope)
+            self._say(Recipient.EXECUTIVE, word)
+
+    def _say(self, recipient: Recipient, word: Message) -> None:
+        """A word of the office's own."""
+        envelope = self._mailroom.receive(
+            sender="office",
+            recipient=recipient,
+            message=word,
+            at=self._clock.now(),
+            message_id=f"office:{uuid4().hex}",
+        )
+        if envelope is not None:
+            self._directory.deliver_one(envelope)
+
+    def _cabinet(self) -> Cabinet:
+        may_approve = self._settings.operations.monitor.auto_approve_exits
+        return Cabinet(
+            folder=self._home / FOLDER,
+            mailroom=self._mailroom,
+            deliver=self._deliver_one,
+            clock=self._clock,
+            settings_sha256=self._sha256,
+            on_failure=lambda error: self._give_up(f"the cabinet died: {error}"),
+            approve=OwnApproval(self._settings, self._own_key, self._clock) if may_approve else None,
+        )
 
     def _give_up(self, reason: str) -> None:
         """Stop, loudly: nothing may leave any more, since nothing can be written down."""

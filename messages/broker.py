@@ -9,7 +9,15 @@ from enum import StrEnum
 
 from messages.message import AccountMessage, RunMessage
 from messages.orders import NotSentReason, OrderIntent, SnapshotPurpose, StreamHealth
-from messages.snapshots import HistoryPart, HistoryRef, OrderFacts, SnapshotPart, SnapshotRef
+from messages.snapshots import (
+    HistoryPart,
+    HistoryRef,
+    HoldingFacts,
+    OrderFacts,
+    SnapshotPart,
+    SnapshotRef,
+    TradingDay,
+)
 from messages.values import ClientOrderId, LegId, OrderId, Price, QtyOrZero, RunId, Symbol, Utc
 
 
@@ -66,6 +74,23 @@ class FetchSnapshot(RunMessage):
     symbols: tuple[Symbol, ...]
     run_orders_after: Utc
     history: tuple[HistoryPart, ...] = ()
+
+
+class FetchAccount(AccountMessage):
+    """As `AskAccountLook`. A later one makes this one moot; reads that fail are made again until then."""
+
+    ask: int
+    not_before: Utc | None = None
+    positions: bool = False
+
+
+class AccountFetched(AccountMessage):
+    """As `AccountLook`."""
+
+    ask: int
+    snapshot: SnapshotRef
+    days: tuple[TradingDay, ...]
+    holdings: tuple[HoldingFacts, ...] | None = None
 
 
 class OrderAnswered(RunMessage):

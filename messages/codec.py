@@ -35,6 +35,8 @@ AnyMessage = (
     | broker.FetchOrder
     | broker.FetchOrders
     | broker.FetchSnapshot
+    | broker.FetchAccount
+    | broker.AccountFetched
     | broker.OrderAnswered
     | broker.OrderRefused
     | broker.OutcomeUnknown
@@ -55,6 +57,13 @@ AnyMessage = (
     | broker.StrangerNoticed
     | proposals.FitBuys
     | proposals.BuysFitted
+    | proposals.LevelsPlanned
+    | proposals.AskAccountLook
+    | proposals.AccountLook
+    | proposals.FileProposal
+    | proposals.ProposalFiled
+    | proposals.ProposalNotFiled
+    | control.FirmOpened
     | control.HaltTrading
     | control.ReduceTrading
     | control.ResumeTrading

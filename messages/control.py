@@ -12,6 +12,10 @@ from messages.reviews import Violation
 from messages.values import LegId, PlanId, Record, RunId, TradingState, Utc, stricter
 
 
+class FirmOpened(AccountMessage):
+    """The daemon has started: whoever waits for a time of day finds out what it is. Written by the wiring."""
+
+
 class HaltTrading(AccountMessage):
     """Nothing new leaves from now on; cancels still pass. Holds until resumed, restarts included.
 

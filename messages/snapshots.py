@@ -334,3 +334,55 @@ SnapshotRef = Annotated[Snapshot, PlainSerializer(_by_reference), BeforeValidato
 """A snapshot inside a message: whole in memory, stored once and referred to by its hash in the journal."""
 HistoryRef = Annotated[History, PlainSerializer(_by_reference), BeforeValidator(_resolver(History))]
 """A history inside a message, as `SnapshotRef`."""
+
+
+class EntryFacts(Record):
+    """How a position came to be. Source: the account's executions.
+
+    Attributes:
+        qty: Shares that this explains.
+        entered_on: The trading day on which the position was opened.
+        entered_at: Broker's time of that.
+        avg_entry_price_usd: USD per share, over the shares held; None: the broker's counts.
+        highest_close_usd: The highest daily close since, where it is known from elsewhere than `BarFacts`.
+    """
+
+    symbol: str
+    qty: Exact
+    entered_on: date
+    entered_at: Utc
+    avg_entry_price_usd: Price | None = None
+    highest_close_usd: Price | None = None
+
+
+class HoldingFacts(Record):
+    """What exits are judged by, of one position. Each is None where it isn't known, and is not made up then.
+
+    Attributes:
+        entered_at: Broker's time at which the position was opened.
+        trading_days: Trading days begun since the day of the entry, which doesn't count itself.
+        avg_entry_price_usd: USD per share.
+        highest_close_usd: The highest daily close since the entry, the entry's own day included.
+        atr_usd: Wilder's average true range over 14 days up to the last day that is over, USD per share.
+    """
+
+    symbol: str
+    entered_at: Utc | None = None
+    trading_days: int | None = None
+    avg_entry_price_usd: Price | None = None
+    highest_close_usd: Price | None = None
+    atr_usd: Price | None = None
+
+
+class PlannedLevels(Record):
+    """What the plan that bought a symbol said of leaving it.
+
+    Attributes:
+        bought_at: The broker's time of the BUY's last update: levels of a position that was opened later are not these.
+    """
+
+    symbol: str
+    bought_at: Utc
+    stop_loss_usd: Price | None = None
+    take_profit_usd: Price | None = None
+    score: Usd | None = None

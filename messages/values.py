@@ -4,6 +4,7 @@ Money and quantities are `Decimal` made from text, never from float. Times are a
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -23,13 +24,17 @@ CLIENT_ORDER_ID_MAX_LENGTH = 36
 
 
 class Recipient(StrEnum):
-    """Who can be written to. `BROKER` is the desk that carries calls to Alpaca and brings the answers."""
+    """Who can be written to.
+
+    `BROKER` is the desk that carries calls to Alpaca and brings the answers, `CABINET` files what waits for a person.
+    """
 
     EXECUTIVE = "executive"
     OPERATIONS = "operations"
     COMPLIANCE = "compliance"
     TRADING = "trading"
     BROKER = "broker"
+    CABINET = "cabinet"
 
 
 class Side(StrEnum):
@@ -110,7 +115,8 @@ Fraction = Annotated[Exact, Field(ge=0)]
 """A share of one, >= 0 (0.08 is 8 %)."""
 Utc = Annotated[AwareDatetime, AfterValidator(_utc)]
 """An aware instant, normalised to UTC."""
-Symbol = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{0,9}([./][A-Z0-9]{1,5})?$")]
+SYMBOL_PATTERN = r"^[A-Z][A-Z0-9]{0,9}([./][A-Z0-9]{1,5})?$"
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
 """A ticker as Alpaca writes it: `AAPL`, `BRK.B`."""
 
 
@@ -118,6 +124,11 @@ class Record(BaseModel):
     """A frozen, closed value: unknown fields are refused, nothing changes after construction."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+def can_be_planned(symbol: str) -> bool:
+    """Whether a plan can name this symbol; an option, which an account may hold as well, has another form."""
+    return re.fullmatch(SYMBOL_PATTERN, symbol) is not None
 
 
 def sha256_hex(data: bytes) -> str:

@@ -60,14 +60,21 @@ def look(command: str, settings: "Settings", symbols: Iterable[str], *, bars_of:
         read_timeout_s=settings.trading.read_timeout_s,
     )
     try:
-        return _look(broker, settings, tuple(symbols), tuple(bars_of))
+        return look_through(broker, settings, tuple(symbols), tuple(bars_of))
     except BrokerError as error:
         raise Failure(Code.UNREACHABLE, f"{command}: {alpaca.rest_url}: {error}") from None
     finally:
         broker.close()
 
 
-def _look(reader: "Reader", settings: "Settings", symbols: tuple[str, ...], bars_of: tuple[str, ...]) -> Seen:
+def look_through(
+    reader: "Reader", settings: "Settings", symbols: tuple[str, ...], bars_of: tuple[str, ...] = ()
+) -> Seen:
+    """As `look`, with a reader that is there already.
+
+    Raises:
+        BrokerError: It could not be read.
+    """
     from departments.rulebook.limits import limits_of
     from departments.rulebook.needs import history_needed
     from departments.trading.look_once import history_once, look_once

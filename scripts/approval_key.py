@@ -34,6 +34,11 @@ def key_path() -> Path:
     return firm_home() / "keys" / "approval_ed25519"
 
 
+def own_key_path() -> Path:
+    """What the firm signs its exit proposals with, where `monitor.auto_approve_exits` is on."""
+    return firm_home() / "keys" / "firm_ed25519"
+
+
 def with_signers(settings: "Settings") -> "Settings":
     """The settings, and who may approve: everything that an approval is judged by.
 
@@ -75,18 +80,42 @@ def make_paper_key(firm: "FirmSettings") -> bool:
     Raises:
         Failure: It can't be written.
     """
+    return _all_paper(firm) and _make_once(key_path(), person().replace(" ", "_"))
+
+
+def own_key(firm: "FirmSettings") -> "Ed25519PrivateKey | None":
+    """The key that the firm approves its exit proposals with, made and enrolled where there is none yet.
+
+    Returns:
+        None where any money is live: people approve there.
+
+    Raises:
+        Failure: It can't be written or read.
+    """
+    from departments.own_approval import FIRM_SIGNER
+
+    if not _all_paper(firm):
+        return None
+    _make_once(own_key_path(), FIRM_SIGNER)
+    return load_key(own_key_path())
+
+
+def _all_paper(firm: "FirmSettings") -> bool:
     from messages.plans import Mode
 
-    modes = {firm.mode, *(account.mode for account in firm.accounts.values())}
-    if modes != {Mode.PAPER} or key_path().exists():
+    return {firm.mode, *(account.mode for account in firm.accounts.values())} == {Mode.PAPER}
+
+
+def _make_once(path: Path, principal: str) -> bool:
+    if path.exists():
         return False
     try:
         with _alone():
-            if key_path().exists():
+            if path.exists():
                 return False
-            _make()
+            _make(path, principal)
     except OSError as error:
-        raise Failure(Code.BAD_INPUT, f"{key_path()}: can't be made ({error.strerror})") from None
+        raise Failure(Code.BAD_INPUT, f"{path}: can't be made ({error.strerror})") from None
     return True
 
 
@@ -139,7 +168,7 @@ def approver(key: "Ed25519PrivateKey", signers: "tuple[Signer, ...]") -> str:
     return person() if person() in names else names[0]
 
 
-def _make() -> None:
+def _make(path: Path, principal: str) -> None:
     """Enrol first: a line whose key was never written allows nobody anything."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -152,9 +181,9 @@ def _make() -> None:
     before = signers.read_text(encoding="utf-8") if signers.exists() else ""
     if before and not before.endswith("\n"):
         before += "\n"
-    line = signer_line(person().replace(" ", "_"), public_text(key.public_key().public_bytes_raw()))
+    line = signer_line(principal, public_text(key.public_key().public_bytes_raw()))
     _write(signers, f"{before}{line}\n".encode())
-    _write(key_path(), key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
 
 
 def _write(path: Path, data: bytes) -> None:

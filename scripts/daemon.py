@@ -13,6 +13,8 @@ from scripts.interlock import check_money
 from scripts.surroundings import all_settings, firm_home, private_files, store_url, the_account
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from departments.firm import Firm, Keys
     from departments.office.settings import Settings
     from messages.values import AccountName
@@ -55,7 +57,7 @@ def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, s
     home = firm_home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     check_money(settings, account, alpaca, home, asked_live=live)
-    settings = _trusted(settings)
+    settings, own_key = _trusted(settings)
     key_id, secret_key = environ.get("APCA_API_KEY_ID"), environ.get("APCA_API_SECRET_KEY")
     if not key_id or not secret_key:
         missing = "APCA_API_KEY_ID" if not key_id else "APCA_API_SECRET_KEY"
@@ -66,24 +68,33 @@ def _run_firm(settings: "Settings", account: "AccountName", environ: dict[str, s
     keys = Keys(key_id=key_id, secret_key=secret_key)
     with private_files(), _logging(home, account, keys):
         return _run(
-            Firm(home=home, store_url=store_url(), account=account, settings=settings, keys=keys, endpoints=alpaca)
+            Firm(
+                home=home,
+                store_url=store_url(),
+                account=account,
+                settings=settings,
+                keys=keys,
+                endpoints=alpaca,
+                own_key=own_key,
+            )
         )
 
 
-def _trusted(settings: "Settings") -> "Settings":
-    """Look at who else can write to what we believe, and read who may approve.
+def _trusted(settings: "Settings") -> tuple["Settings", "Ed25519PrivateKey | None"]:
+    """Look at who else can write to what we believe, and read who may approve: the firm, too, where it is told to.
 
     Raises:
         Failure: Others can write to it, or the signers can't be understood.
     """
     from messages.plans import Mode
-    from scripts.approval_key import make_paper_key, with_signers
+    from scripts.approval_key import make_paper_key, own_key, with_signers
     from scripts.file_modes import check_inputs, check_store
 
     check_inputs([], is_live=settings.firm.mode is Mode.LIVE)
     check_store()
     make_paper_key(settings.firm)
-    return with_signers(settings)
+    key = own_key(settings.firm) if settings.operations.monitor.auto_approve_exits else None
+    return with_signers(settings), key
 
 
 def _run(firm: "Firm") -> int:

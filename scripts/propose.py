@@ -30,7 +30,8 @@ _NEVER = 2**60
 
 def arguments(parser: ArgumentParser) -> None:
     """Say what the verb takes."""
-    parser.add_argument("candidates", type=Path, metavar="CANDIDATES.yaml|csv")
+    parser.add_argument("candidates", type=Path, nargs="?", metavar="CANDIDATES.yaml|csv")
+    parser.add_argument("--exits", action="store_true", help="which positions to sell; candidates only give scores")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN.yaml", help="the plan to write")
     parser.add_argument("--top-up", type=Path, metavar="PLAN.yaml", help="keep this plan's legs and add candidates")
     parser.add_argument("--regime", choices=("bull", "neutral", "bear", "volatile"), help="instead of the file's")
@@ -44,6 +45,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Propose; 0 when the plan is written, 4 when the account or the plan to top up allows none."""
+    if given.exits:
+        from scripts.propose_exits import run_exits
+
+        return run_exits(given)
+    if given.candidates is None:
+        raise Failure(Code.BAD_INPUT, "firm propose: no candidates, expected CANDIDATES.yaml|csv or --exits")
     from departments.office.settings import SizingMethod
     from departments.operations.proposal import propose
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.rendering import console, price, table, usd, words
+from scripts.run_tables import violation_words
 
 if TYPE_CHECKING:
+    from departments.operations.exits import ExitAsk, ExitLine, ExitProposal
     from departments.operations.proposal import Ask, Proposal, Told
 
 View = Mapping[str, Any]
@@ -87,6 +89,76 @@ def print_proposal(shown: View) -> None:
         f"{words(shown['plan'])}: {len(in_plan)} orders, "
         f"{bought} of {len(shown['candidates'])} candidates bought{nothing}",
         style="bold green" if bought else "bold yellow",
+    )
+
+
+def exits_document(path: Path, ask: "ExitAsk", proposal: "ExitProposal") -> dict[str, Any]:
+    """Everything about a proposal of exits as plain JSON: money and quantities are text."""
+    account = ask.snapshot.account
+    return {
+        "plan": str(path),
+        "account": ask.account,
+        "equity": None if account is None else _text(account.equity_usd),
+        "positions": [_position(line) for line in proposal.lines],
+    }
+
+
+def _position(line: "ExitLine") -> dict[str, Any]:
+    trade = line.trade
+    return {
+        "symbol": line.symbol,
+        "decision": "kept" if trade is None else {"sell": "sold", "trim": "trimmed"}[line.found.value],
+        "leg": None if trade is None else trade.leg,
+        "side": "sell",
+        "held": _text(line.qty),
+        "qty": "0" if trade is None else _text(trade.qty),
+        "reference_price": _text(line.price_usd),
+        "value": None if trade is None else _text(trade.qty * trade.reference_price_usd),
+        "reasons": [reason.model_dump(mode="json") for reason in line.reasons],
+        "hindered": [reason.model_dump(mode="json") for reason in line.hindered],
+        "rules": [
+            {"rule": one.rule, "found": one.found.value, "reason": one.reason.model_dump(mode="json")}
+            for one in line.judged
+        ],
+    }
+
+
+def print_exits(shown: View) -> None:
+    """The plan's SELLs, then every position and why it is sold or kept."""
+    screen = console()
+    screen.print(f"account {words(shown['account'])}, equity {usd(shown['equity'])}", style="bold")
+    sold = [line for line in shown["positions"] if line["leg"] is not None]
+    columns = ("leg", "side", "symbol", "", ">qty", ">of", ">price", ">value")
+    rows = [
+        (
+            line["leg"],
+            line["side"].upper(),
+            line["symbol"],
+            line["decision"],
+            line["qty"],
+            line["held"],
+            price(line["reference_price"]),
+            usd(line["value"]),
+        )
+        for line in sold
+    ]
+    if rows:
+        screen.print(table(None, columns, rows))
+    for line in shown["positions"]:
+        reasons = [rule["reason"] for rule in line["rules"]]
+        if line["leg"] is not None:
+            verb, told, style = line["decision"].capitalize(), line["reasons"], "magenta"
+        elif line["reasons"] and line["hindered"]:
+            verb, told, style = "Should be sold, kept", [*line["hindered"], *line["reasons"]], "bold yellow"
+        else:
+            verb, told, style = "Kept", line["hindered"] or reasons, ""
+        screen.print(
+            f"{verb} {line['symbol']}: {'; '.join(map(violation_words, told)) or 'no rule is on'}", style=style
+        )
+    nothing = "" if sold else ": nothing to sell"
+    screen.print(
+        f"{words(shown['plan'])}: {len(sold)} orders, {len(shown['positions'])} positions{nothing}",
+        style="bold green" if sold else "bold yellow",
     )
 
 

@@ -38,7 +38,7 @@ def run(given: Namespace) -> int:
     account = the_account(settings.firm)
     home = firm_home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with private_files(), _reader(settings) as reader, _register() as register:
+    with private_files(), _reader(settings) as reader, journal_register() as register:
         try:
             done = refresh(
                 home / FILE, account=account, reader=reader, register=register, anew=True, patience_s=PATIENCE_S
@@ -93,7 +93,7 @@ def _reader(settings: "Settings") -> "Iterator[PacedReader]":
 
 
 @contextmanager
-def _register() -> "Iterator[Register]":
+def journal_register() -> "Iterator[Register]":
     """The journal's runs; none where there is no journal."""
     from departments.executive.bookkeeping import JournalRegister
 

@@ -134,6 +134,9 @@ def stage(twin: Twin, settings: "Settings") -> Iterator[Stage]:
             }
         ),
         "trading": settings.trading.model_copy(update={"requests_per_minute": 10_000}),
+        "operations": settings.operations.model_copy(
+            update={"monitor": settings.operations.monitor.model_copy(update={"enabled": False})}
+        ),
     }
     with _tidy_when_told_to_stop(), tempfile.TemporaryDirectory(prefix="firm-check.") as folder:
         scratch = Path(folder)

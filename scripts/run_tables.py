@@ -23,6 +23,9 @@ def print_firm(view: View) -> None:
     detail = f" ({words(view['stream_detail'])})" if view.get("stream_detail") else ""
     unseen = "not yet seen" if view["daemon"] else "nobody listens"
     screen.print(f"stream: {view['stream'] or unseen}{detail}")
+    for one in view["proposals"]:
+        problem = "" if one["problem"] is None else f" (it can't be read: {words(one['problem'])})"
+        screen.print(f"1 exit proposal waits for approval: {words(one['path'])}{problem}", style="bold yellow")
     rows = [(run["run_id"], run["plan_id"], run["phase"], run["reason"] or run["waiting_for"]) for run in view["runs"]]
     if rows:
         screen.print(table("Runs", ("run", "plan", "phase", "reason, or what it waits for"), rows))

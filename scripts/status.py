@@ -5,7 +5,8 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from scripts.failure import Code, Failure, code_of
-from scripts.surroundings import find_run, firm_settings, open_counter, the_account
+from scripts.proposals import waiting_proposals
+from scripts.surroundings import find_run, firm_settings, known_runs, now, open_counter, the_account
 
 if TYPE_CHECKING:
     from messages.mailroom.port import Counter
@@ -33,6 +34,7 @@ def run(given: Namespace) -> int:
         from departments.executive.report import view_firm
 
         firm = with_words_not_yet_read(view_firm(counter), counter)
+        firm["proposals"] = waiting_proposals(account, known_runs(counter), now())
     firm["account"] = firm.get("account") or account
     if given.json:
         print(json.dumps(firm, indent=2))

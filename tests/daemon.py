@@ -44,14 +44,16 @@ class Home:
         Args:
             folder: An empty folder.
             paper: Where Alpaca is; None: nowhere.
-            settings: By file name without `.yaml`: keys to set (`a.b` for nested ones).
+            settings: By file name without `.yaml`: keys to set (`a.b` for nested ones). The position monitor is off
+                unless told otherwise: whether it has something to do depends on the hour.
         """
         self.path = folder / "home"
         self.config = folder / "config"
         shutil.copytree(ROOT / "config", self.config)
         for file in self.config.glob("*.yaml"):
             file.chmod(0o600)  # whatever umask the checkout was made with
-        for name, changes in settings.items():
+        operations = {"monitor.enabled": False, **settings.get("operations_config", {})}
+        for name, changes in {**settings, "operations_config": operations}.items():
             _set(self.config / f"{name}.yaml", changes)
         self.plans = folder
         self.paper = paper
@@ -241,12 +243,19 @@ def _set(path: Path, changes: Mapping[str, object]) -> None:
     """Change values in a shipped YAML file, in place."""
     lines = path.read_text(encoding="utf-8").splitlines()
     for dotted, value in changes.items():
-        key = dotted.rsplit(".", 1)[-1]
-        hits = [index for index, line in enumerate(lines) if line.strip().startswith(f"{key}:")]
-        assert len(hits) == 1, (path, dotted, hits)
-        line = lines[hits[0]]
+        *parents, key = dotted.split(".")
+        at = 0
+        for depth, name in enumerate((*parents, key)):
+            hits = [number for number, line in enumerate(lines[at:], at) if line.strip().startswith(f"{name}:")]
+            if parents:
+                hits = [number for number in hits if lines[number].startswith(f"{'  ' * depth}{name}:")]
+            assert hits, (path, dotted)
+            assert parents or len(hits) == 1, (path, dotted, hits)
+            at = hits[0]
+        line = lines[at]
         indent = line[: len(line) - len(line.lstrip())]
-        lines[hits[0]] = f"{indent}{key}: {json.dumps(str(value)) if not isinstance(value, int) else value}"
+        plain = isinstance(value, int | list)
+        lines[at] = f"{indent}{key}: {json.dumps(value if plain else str(value))}"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -39,6 +39,8 @@ from messages.message import AccountMessage, RunMessage
 from messages.new_york import day_in_new_york
 from messages.orders import BrokerHealthChanged, PlaceOrders, RunEnded
 from messages.plans import SubmitPlan
+from messages.proposals import LevelsPlanned
+from messages.snapshots import PlannedLevels
 from messages.values import AccountName, PlanId, Recipient, RunId, TradingState, stricter
 
 
@@ -202,7 +204,7 @@ def _advance_run(
     finished = RunFinished(ended_run_id=phase.run.run_id, outcome=outcome, sent=step.phase.run.sent_on)
     return Handled(
         after,
-        (*step.outgoing, Outgoing(Recipient.EXECUTIVE, finished)),
+        (*step.outgoing, *_levels(step.phase.run), Outgoing(Recipient.EXECUTIVE, finished)),
         notes,
         closes_run=(phase.run.run_id, outcome),
     )
@@ -218,6 +220,22 @@ def _counted(before: Run, step: Step, now: datetime) -> Step:
     if not orders:
         return step
     return replace(step, phase=with_run(step.phase, step.phase.run.sending(orders, day_in_new_york(now))))
+
+
+def _levels(run: Run) -> tuple[Outgoing, ...]:
+    """What the plan says of leaving what the run bought: Operations judges the positions by it."""
+    levels = tuple(
+        PlannedLevels(
+            symbol=leg.trade.symbol,
+            bought_at=leg.order.as_of,
+            stop_loss_usd=leg.trade.stop_loss_usd,
+            take_profit_usd=leg.trade.take_profit_usd,
+            score=leg.trade.score,
+        )
+        for leg in run.buys
+        if leg.order is not None and leg.filled_qty > 0
+    )
+    return (Outgoing(Recipient.OPERATIONS, LevelsPlanned(levels=levels)),) if levels else ()
 
 
 def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> Handled[ExecutiveState]:

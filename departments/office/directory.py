@@ -10,6 +10,7 @@ from messages.envelope import Envelope
 from messages.values import Recipient
 
 Desk = Callable[[Envelope], None]
+_NO_ACTORS = frozenset({Recipient.BROKER, Recipient.CABINET})
 
 
 class Directory:
@@ -25,7 +26,7 @@ class Directory:
         self._now_due = now_due
         self._timers = timers
         self._actors: dict[Recipient, pykka.ActorRef[Any]] = {}
-        self._desk: Desk | None = None
+        self._desks: dict[Recipient, Desk] = {}
         self._lock = threading.Lock()
 
     def register(self, name: Recipient, ref: "pykka.ActorRef[Any]") -> None:
@@ -33,9 +34,9 @@ class Directory:
         with self._lock:
             self._actors[name] = ref
 
-    def register_desk(self, desk: Desk) -> None:
-        """Make the broker desk known."""
-        self._desk = desk
+    def register_desk(self, desk: Desk, name: Recipient = Recipient.BROKER) -> None:
+        """Make the broker desk, or the cabinet, known."""
+        self._desks[name] = desk
 
     def actor(self, name: Recipient) -> "pykka.ActorRef[Any] | None":
         """The current actor of a department."""
@@ -50,9 +51,9 @@ class Directory:
         """Wake one recipient, or keep its mail until it is due."""
         if not self._now_due(envelope):
             self._timers(envelope)
-        elif envelope.recipient is Recipient.BROKER:
-            if self._desk is not None:
-                self._desk(envelope)
+        elif envelope.recipient in _NO_ACTORS:
+            if (desk := self._desks.get(envelope.recipient)) is not None:
+                desk(envelope)
         else:
             self._tell(envelope)
 

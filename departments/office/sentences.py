@@ -107,6 +107,15 @@ SENTENCES: Final[Mapping[str, str]] = {
     "books.refreshed": "The portfolio database is up to date: {fills} fills ({new_fills} new), {positions} positions",
     "books.made_anew": "The portfolio database is made anew: {why}",
     "books.not_refreshed": "The portfolio database could not be refreshed and is tried again later: {why}",
+    # the position monitor
+    "monitor.reviewed": "Positions reviewed ({review} New York): {sells} to sell, {kept} kept",
+    "monitor.exit": "Proposed ({review}): {detail}",
+    "monitor.kept": "Reviewed ({review}): {detail}",
+    "monitor.no_plan": "No exit can be proposed ({review}): {why}",
+    "monitor.skipped": "The review of {review} New York is skipped: {why}",
+    "monitor.filed": "1 exit proposal waits for approval: FIRM_HOME/proposals/{file}",
+    "monitor.approved": "The exit proposal {plan_id} is approved by {by} and handed in",
+    "monitor.not_filed": "The exit proposal {plan_id} did not get where it should: {reason}",
     # the way to Alpaca
     "stream.up": "The stream is up",
     "stream.down": "The stream is down: {detail}",

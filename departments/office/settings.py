@@ -6,15 +6,16 @@ Every field stands in exactly one file under exactly one key; `config/` ships ea
 import json
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from departments.office.allowed_signers import Signer
 from messages.plans import Mode
 from messages.snapshots import HISTORY_DAYS
 from messages.values import (
     AccountName,
+    Exact,
     Fraction,
     Funding,
     Price,
@@ -28,6 +29,8 @@ from messages.values import (
 
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 PositiveSeconds = Annotated[int, Field(ge=1, le=86_400)]
+MOST_TRADING_DAYS = 30
+"""Farther back no rule on a position's age may look: the calendar is read for twice as many days."""
 
 
 class AccountSettings(Record):
@@ -270,6 +273,72 @@ class Regimes(Record):
     volatile: RegimeFactors = RegimeFactors(target_factor=Decimal("0.75"), size_factor=Decimal("0.70"))
 
 
+class StopLossExit(Record):
+    """`operations_config.yaml: exits.stop_loss`."""
+
+    enabled: bool = True
+    fraction: Annotated[Fraction, Field(gt=0, lt=1)] = Decimal("0.10")
+
+
+class TargetExit(Record):
+    """`operations_config.yaml: exits.target`."""
+
+    enabled: bool = True
+    fraction: Annotated[Fraction, Field(gt=0)] = Decimal("0.25")
+
+
+class TrailingStopExit(Record):
+    """`operations_config.yaml: exits.trailing_stop`."""
+
+    enabled: bool = True
+    atr_multiple: Annotated[Exact, Field(gt=0)] = Decimal(3)
+
+
+class TimeExit(Record):
+    """`operations_config.yaml: exits.time`."""
+
+    enabled: bool = True
+    max_trading_days: Annotated[int, Field(ge=1, le=MOST_TRADING_DAYS)] = 5
+    min_gain_fraction: Exact = Decimal("0.02")
+
+
+class ScoreExit(Record):
+    """`operations_config.yaml: exits.score`."""
+
+    enabled: bool = False
+    floor: Exact = Decimal(50)
+
+
+class TrimExit(Record):
+    """`operations_config.yaml: exits.trim`; its limit is `hard_constraints.yaml: position_limits`'."""
+
+    enabled: bool = True
+
+
+class Exits(Record):
+    """`operations_config.yaml: exits`."""
+
+    stop_loss: StopLossExit = StopLossExit()
+    target: TargetExit = TargetExit()
+    trailing_stop: TrailingStopExit = TrailingStopExit()
+    time: TimeExit = TimeExit()
+    score: ScoreExit = ScoreExit()
+    trim: TrimExit = TrimExit()
+
+
+ReviewTime = Annotated[str, Field(pattern=r"^(09:[345][0-9]|1[0-5]:[0-5][0-9])$")]
+"""A time of New York's day at which the exchange may be open: `10:00`."""
+
+
+class Monitor(Record):
+    """`operations_config.yaml: monitor`."""
+
+    enabled: bool = True
+    times: Annotated[tuple[ReviewTime, ...], Field(min_length=1, max_length=24)] = ("10:00", "15:30")
+    auto_approve_exits: bool = False
+    clock_poll_s: PositiveSeconds = 60
+
+
 class OperationsSettings(Record):
     """`operations_config.yaml`."""
 
@@ -279,6 +348,8 @@ class OperationsSettings(Record):
     max_position_target_fraction: Fraction = Decimal("0.075")
     max_quote_age_s: PositiveSeconds = 900
     regimes: Regimes = Regimes()
+    exits: Exits = Exits()
+    monitor: Monitor = Monitor()
 
 
 class TradingSettings(Record):
@@ -312,6 +383,14 @@ class Settings(Record):
     trading: TradingSettings = TradingSettings()
     signers: tuple[Signer, ...] = ()
 
+    @model_validator(mode="after")
+    def _people_approve_live_plans(self) -> Self:
+        if self.operations.monitor.auto_approve_exits and self.firm.mode is not Mode.PAPER:
+            raise ValueError(
+                "mode: live, expected paper while operations_config.yaml says monitor.auto_approve_exits: true"
+            )
+        return self
+
     def rules_sha256(self) -> str:
         """Name the policy that a plan is judged by: the rules' limits, and what becomes of what breaks them.
 
@@ -321,7 +400,7 @@ class Settings(Record):
         parts = {
             "compliance": self.compliance.model_dump(mode="json"),
             "hard_constraints": self.hard_constraints.model_dump(mode="json"),
-            "operations": self.operations.model_dump(mode="json"),
+            "operations": self.operations.model_dump(mode="json", exclude={"monitor"}),
             "policies": [executive.sell_shortfall, executive.funding, executive.on_violation],
         }
         return sha256_hex(json.dumps(parts, sort_keys=True).encode())

@@ -1,47 +1,53 @@
-"""Operations: fits the BUYs to the money. It keeps nothing in mind: each fit stands on its message alone."""
+"""Operations: fits the BUYs to the money, each fit on its message alone, and reviews the positions (`monitor.py`)."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from departments.office.department import Handled, Note
 from departments.office.settings import Settings
+from departments.operations.monitor import Watch, account_mail
 from departments.operations.sizing import fit_buys
 from departments.rulebook.context import why
 from departments.rulebook.limits import limits_of
 from messages.envelope import Envelope, Outgoing
+from messages.message import AccountMessage
 from messages.plans import Trade
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, LegDecision
-from messages.values import Recipient
+from messages.values import AccountName, Recipient
 
 
 @dataclass(frozen=True, slots=True)
-class NothingInMind:
-    """The state of a department that answers each message by itself."""
-
-
 class OperationsDepartment:
-    """Answers `FitBuys` with `BuysFitted`; other mail means nothing to it."""
+    """Answers `FitBuys` with `BuysFitted`; the account's mail is the monitor's. Other mail means nothing to it.
+
+    Attributes:
+        account: The account of this firm.
+    """
+
+    account: AccountName
 
     @property
     def name(self) -> Recipient:
         """Where its mail goes."""
         return Recipient.OPERATIONS
 
-    def initial(self) -> NothingInMind:
+    def initial(self) -> Watch:
         """The state before any mail."""
-        return NothingInMind()
+        return Watch()
 
-    def handle(
-        self, state: NothingInMind, envelope: Envelope, now: datetime, settings: Settings
-    ) -> Handled[NothingInMind]:
-        """Fit BUYs; the same message gives the same fit whenever it is handled."""
-        del now
-        ask = envelope.message
-        if not isinstance(ask, FitBuys):
+    def handle(self, state: Watch, envelope: Envelope, now: datetime, settings: Settings) -> Handled[Watch]:
+        """Fit BUYs, or review positions; a fit is the same whenever it is made."""
+        message = envelope.message
+        if isinstance(message, AccountMessage):
+            watch, sent, notes = account_mail(state, message, self.account, now, settings)
+            return Handled(watch, sent, notes)
+        if not isinstance(message, FitBuys):
             return Handled(state)
-        fitted = fit_buys(ask, limits_of(settings), settings.executive.on_violation)
-        return Handled(state, (Outgoing(Recipient.EXECUTIVE, fitted),), () if ask.ahead else notes_on(ask, fitted))
+        fitted = fit_buys(message, limits_of(settings), settings.executive.on_violation)
+        return Handled(
+            state, (Outgoing(Recipient.EXECUTIVE, fitted),), () if message.ahead else notes_on(message, fitted)
+        )
 
 
 def notes_on(ask: FitBuys, fitted: BuysFitted) -> tuple[Note, ...]:

@@ -1,4 +1,4 @@
-"""The account part's own mail: the stream's comings and goings, judgements of health, the watch. Pure.
+"""The account part's own mail: the stream's comings and goings, judgements of health, the watch, account looks. Pure.
 
 Nothing here reads or writes a run's entry, so that state and outgoing mail come out the same when closed runs' mail is
 left out of the fold. Which run a reconnect or a stranger concerns is known from `RunTrades`.
@@ -11,7 +11,9 @@ from departments.office.department import Note
 from departments.trading.state import AccountPart
 from departments.trading.watch import Came, look_at_watched, watch_order
 from messages.broker import (
+    AccountFetched,
     BrokerJudged,
+    FetchAccount,
     RunTrades,
     StrangerNoticed,
     StrangerStreamed,
@@ -24,6 +26,7 @@ from messages.control import AccountDeadlinePassed, Deadline
 from messages.envelope import Outgoing
 from messages.message import AccountMessage
 from messages.orders import BrokerHealthChanged, StreamHealth
+from messages.proposals import AccountLook, AskAccountLook
 from messages.snapshots import OrderFacts
 from messages.values import Recipient
 
@@ -42,6 +45,12 @@ def account_mail(account: AccountPart, message: AccountMessage, now: datetime) -
             return _judged(account, message)
         case RunTrades():
             return _run_trades(account, message), (), ()
+        case AskAccountLook(ask=ask, not_before=not_before, positions=positions):
+            fetch = FetchAccount(ask=ask, not_before=not_before, positions=positions)
+            return account, (Outgoing(Recipient.BROKER, fetch),), ()
+        case AccountFetched():
+            seen = AccountLook(ask=message.ask, snapshot=message.snapshot, days=message.days, holdings=message.holdings)
+            return account, (Outgoing(Recipient.OPERATIONS, seen),), ()
         case WatchOrder():
             return watch_order(account, message, now)
         case AccountDeadlinePassed(deadline=Deadline.WATCH, token=token):

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 
 from departments.office.department import Note
 from departments.office.settings import Settings
+from departments.trading.account_looks import AccountLooks
 from departments.trading.broker import (
     Broker,
     BrokerError,
@@ -36,6 +37,7 @@ from departments.trading.broker import (
 from departments.trading.door import judge
 from departments.trading.paced import PacedReader
 from departments.trading.pacing import Kind
+from departments.trading.position_look import PositionLook
 from departments.trading.reads import Reads
 from departments.trading.turns import DeskHealth, Job, Leaving, Turns
 from messages import broker as mail
@@ -65,12 +67,13 @@ class BrokerDesk:
         mailroom: Keeps calls and answers.
         deliver: Hands an answer to its recipient once it is recorded.
         clock: Store's clock, UTC.
-        settings: `trading` is read: workers, limits, timeouts, `intent_ttl_s`.
+        settings: `trading` is read (workers, limits, timeouts, `intent_ttl_s`), and `monitor.clock_poll_s`.
         note: Where lines for the log go.
         on_failure: Told once when a thread died of a broken store, a lost lease or a bug: the firm must stop.
         monotonic: Seconds of a clock that never jumps.
         warm: Read the broker's clock, live orders and assets when started.
         warm_history: The parts of the history to read then, too.
+        look: Reads positions for looks that belong to no run; None: nothing is known of any position then.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class BrokerDesk:
         monotonic: Callable[[], float] = time.monotonic,
         warm: bool = True,
         warm_history: tuple[HistoryPart, ...] = (),
+        look: PositionLook | None = None,
     ) -> None:
         self._make_broker = make_broker
         self._mailroom = mailroom
@@ -99,6 +103,14 @@ class BrokerDesk:
         self._warm = warm
         self._warm_history = warm_history
         self._turns = Turns(requests_per_minute=settings.trading.requests_per_minute, monotonic=monotonic)
+        self._account_looks = AccountLooks(
+            turns=self._turns,
+            answer=self._answer,
+            clock=clock,
+            note=note,
+            poll_s=settings.operations.monitor.clock_poll_s,
+            look=look or PositionLook(),
+        )
         self._reads = Reads(
             turns=self._turns,
             answer=self._answer,
@@ -152,6 +164,8 @@ class BrokerDesk:
                 self._reads.orders(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
+            case mail.FetchAccount():
+                self._account_looks.take(envelope, message)
 
     def background_reader(self) -> PacedReader:
         """Reads for work that can wait, on a client and a thread of its caller's, within the same limit."""
@@ -313,13 +327,13 @@ class BrokerDesk:
             if not ended_well:
                 self._die(sys.exc_info()[1])
 
-    def _answer(self, envelope: Envelope, message: Message) -> None:
-        """Record what became of a call, then tell."""
+    def _answer(self, envelope: Envelope, message: Message | None) -> None:
+        """Record what became of a call, then tell; None: nobody wants to know any more."""
         recorded = self._mailroom.record(
             handled=envelope,
             at=self._clock(),
             settings_sha256=self._settings_sha256,
-            outgoing=[Outgoing(Recipient.TRADING, message)],
+            outgoing=[] if message is None else [Outgoing(Recipient.TRADING, message)],
         )
         for answer in recorded:
             if isinstance(envelope.message, mail.SubmitOrder) and not envelope.redelivered:
@@ -328,7 +342,14 @@ class BrokerDesk:
                 self._deliver(answer)
 
 
-_CALLS = (mail.SubmitOrder, mail.CancelOrder, mail.FetchOrder, mail.FetchOrders, mail.FetchSnapshot)
+_CALLS = (
+    mail.SubmitOrder,
+    mail.CancelOrder,
+    mail.FetchOrder,
+    mail.FetchOrders,
+    mail.FetchSnapshot,
+    mail.FetchAccount,
+)
 
 
 def _unknown(call: mail.SubmitOrder | mail.CancelOrder, why: str) -> mail.OutcomeUnknown:

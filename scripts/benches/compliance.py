@@ -41,7 +41,7 @@ def run() -> dict[str, float]:
     """
     firm = FirmSettings(accounts={AccountName("paper"): AccountSettings()})
     settings = Settings(firm=firm)
-    compliance, operations = ComplianceDepartment(), OperationsDepartment()
+    compliance, operations = ComplianceDepartment(), OperationsDepartment(AccountName("paper"))
     verdicts: list[PlanReviewed] = []
 
     def judge(message: Message) -> None:

@@ -331,7 +331,7 @@ def _open_and_fold(home: Path) -> Fold:
 
 
 def _departments() -> Iterator[Department[Any]]:
-    yield OperationsDepartment()
+    yield OperationsDepartment(ACCOUNT)
     yield ComplianceDepartment()
     yield ExecutiveDepartment(ACCOUNT)
     yield TradingDepartment()

@@ -94,6 +94,7 @@ def rulebooks(draw, tight: Tight, owned: int) -> Settings:
             "exposure": {
                 "max_gross_exposure_fraction": near(Tight.GROSS, st.sampled_from(["0.03", "0.08", "0.15"]), "50")
             },
+            "loss_limits": {"max_daily_loss_fraction": None, "max_drawdown_fraction": None},
         },
     )
 

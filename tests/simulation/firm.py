@@ -199,7 +199,7 @@ def department_of(name: Recipient, account: AccountName) -> Department[Any]:
     """A department, new."""
     match name:
         case Recipient.OPERATIONS:
-            return OperationsDepartment()
+            return OperationsDepartment(account)
         case Recipient.COMPLIANCE:
             return ComplianceDepartment()
         case Recipient.EXECUTIVE:

@@ -23,10 +23,13 @@ PURE = {
     "office": (
         "checklist checklist_facts department interlock limits_check new_york sentences settings sshsig strict_tree"
     ),
-    "operations": "department deployment plan_text proposal reasons sizing targets volatility",
+    "operations": (
+        "department deployment exit_text exits holdings monitor plan_text proposal reasons schedule "
+        "sizing targets volatility"
+    ),
     "portfolio": "entries records schema",
     "rulebook": (
-        "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
+        "ceilings context facts fitting limits losses market money needs past plan_rules portfolio rules standing timing"
     ),
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -35,15 +38,15 @@ PURE = {
     "trading.alpaca": "endpoints fields translate translate_past",
 }
 SHELL = {
-    "": "firm",
+    "": "firm own_approval",
     "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers background bad_input clock directory log_reading log_writer logs "
+        "actor allowed_signers background bad_input cabinet clock directory log_reading log_writer logs "
         "settings_loader strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
-    "portfolio": "bookkeeper files refresh store",
-    "trading": "desk histories look_once paced reads turns",
+    "portfolio": "bookkeeper files known_entries refresh store",
+    "trading": "account_looks desk histories look_once paced position_look reader_in_turn reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 

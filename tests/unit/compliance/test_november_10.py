@@ -6,7 +6,7 @@ from departments.compliance.department import ComplianceDepartment
 from departments.operations.department import OperationsDepartment
 from messages.proposals import BuysFitted
 from messages.reviews import Decision, PlanReviewed
-from messages.values import Recipient, Side
+from messages.values import AccountName, Recipient, Side
 from tests.builders import november
 from tests.builders.portfolio import (
     EQUITY_OF_NOVEMBER_10,
@@ -52,7 +52,7 @@ def test_the_buys_pass_whole_at_the_gate():
     look = snapshot(buys, equity=EQUITY_OF_NOVEMBER_10, cash="-27662.2125", positions=positions)
     money = gate_money(proceeds="36475.2375", cash_before="-64137.45", cash_now="-27662.2125")
 
-    fitted = handled(OperationsDepartment(), to_fit(buys, look, money)).outgoing[0].message
+    fitted = handled(OperationsDepartment(AccountName("paper")), to_fit(buys, look, money)).outgoing[0].message
     verdict = handled(ComplianceDepartment(), at_recheck(buys, look, money)).outgoing[0].message
 
     assert isinstance(fitted, BuysFitted)

@@ -23,7 +23,7 @@ from departments.executive.phases import (
     Stopping,
     Verifying,
 )
-from departments.office.settings import ComplianceSettings, CoolDown, DailyRules, DayTrades
+from departments.office.settings import ComplianceSettings, CoolDown, DailyRules, DayTrades, HardConstraints, LossLimits
 from messages.control import (
     AbortRun,
     BeginRun,
@@ -1105,7 +1105,9 @@ def test_where_no_rule_looks_back_no_history_is_asked_for():
         day_trades=DayTrades(max_round_trips=None),
         daily=DailyRules(refuse_leg_done=False),
     )
-    driver = Driver.of(a_plan(sells=1, buys=1), some_settings(compliance=rules)).begin(TALLY).look().review()
+    hard = HardConstraints(loss_limits=LossLimits(max_drawdown_fraction=None))
+    settings = some_settings(compliance=rules, hard_constraints=hard)
+    driver = Driver.of(a_plan(sells=1, buys=1), settings).begin(TALLY).look().review()
     driver.now += timedelta(days=1)
     driver.fill("S01").look()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -32,12 +33,14 @@ from messages.orders import (
     BrokerHealthChanged,
     OrderStatus,
     PlaceOrders,
+    RequestSnapshot,
     RunEnded,
     SnapshotPurpose,
     SnapshotReady,
     StreamHealth,
 )
 from messages.plans import Mode
+from messages.proposals import LevelsPlanned
 from messages.reviews import PlanReviewed, ReviewPlan, Violation
 from messages.values import Recipient, TradingState
 from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, an_approval, run_id_of, some_settings
@@ -481,3 +484,38 @@ def test_mail_from_before_the_firm_counted_is_still_read():
 
     assert begin.tally is None
     assert finished.sent == ()
+
+
+def verifying(driver):
+    """The CEO with a run that is being verified, and the look that ends it."""
+    ceo = Ceo(state=ExecutiveState(runs={driver.run.run_id: driver.phase}))
+    ask = driver.last_sent(RequestSnapshot)
+    look = a_snapshot(driver.run)
+    return ceo, SnapshotReady(run_id=driver.run.run_id, ask=ask.ask, purpose=ask.purpose, snapshot=look)
+
+
+def test_what_a_run_bought_is_told_to_operations_with_what_its_plan_said_of_leaving_it():
+    plan = a_plan(sells=1, buys=2)
+    trades = tuple(
+        trade if trade.leg != "B01" else trade.model_copy(update={"stop_loss_usd": Decimal(9), "score": Decimal(7)})
+        for trade in plan.trades
+    )
+    ceo, last = verifying(Driver.of(plan.model_copy(update={"trades": trades})).to_verifying())
+
+    ended = ceo.hand(last)
+
+    assert ended.closes_run is not None
+    (told,) = ceo.of_kind(LevelsPlanned)
+    assert {mail.recipient for mail in ceo.sent if mail.message == told} == {Recipient.OPERATIONS}
+    symbols = {trade.leg: trade.symbol for trade in trades}
+    assert [(one.symbol, one.stop_loss_usd, one.score) for one in told.levels] == [
+        (symbols["B01"], Decimal(9), Decimal(7)),
+        (symbols["B02"], None, trades[2].score),
+    ]
+
+
+def test_a_run_that_bought_nothing_tells_operations_nothing():
+    ceo, last = verifying(Driver.of(a_plan(sells=1, buys=0)).to_selling().fill("S01").look())
+
+    assert ceo.hand(last).closes_run is not None
+    assert ceo.of_kind(LevelsPlanned) == []

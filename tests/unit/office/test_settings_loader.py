@@ -186,3 +186,39 @@ def test_a_folder_that_is_missing_names_every_file(tmp_path):
 
     assert len(said) == len(FILES)
     assert all("no such file" in line for line in said)
+
+
+def test_with_live_money_the_firm_approves_nothing_itself(folder):
+    edit(folder, "firm.yaml", "mode: paper                 #", "mode: live                 #")
+    edit(folder, "operations_config.yaml", "auto_approve_exits: false", "auto_approve_exits: true")
+
+    (said,) = complaints(folder)
+
+    assert said.startswith("firm.yaml: ")
+    assert "mode: live, expected paper while operations_config.yaml says monitor.auto_approve_exits: true" in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "approves"), [("live", "false"), ("paper", "true")], ids=["people with live money", "the firm on paper"]
+)
+def test_either_alone_is_accepted(folder, mode, approves):
+    edit(folder, "firm.yaml", "mode: paper                 #", f"mode: {mode}                 #")
+    edit(folder, "operations_config.yaml", "auto_approve_exits: false", f"auto_approve_exits: {approves}")
+
+    assert load_settings(folder).operations.monitor.auto_approve_exits is (approves == "true")
+
+
+@pytest.mark.parametrize("time", ["09:29", "16:00", "9:45", "10:60", "1000", "10:00:00", ""])
+def test_a_review_is_at_a_time_of_the_exchange(folder, time):
+    edit(folder, "operations_config.yaml", '"15:30"]', f'"{time}"]')
+
+    (said,) = complaints(folder)
+
+    assert "monitor.times" in said
+
+
+def test_when_positions_are_reviewed_is_no_part_of_the_policy(folder):
+    before = load_settings(folder).rules_sha256()
+    edit(folder, "operations_config.yaml", '"15:30"]', '"15:31"]')
+
+    assert load_settings(folder).rules_sha256() == before

@@ -10,7 +10,7 @@ from departments.rulebook.limits import limits_of
 from messages.codec import decode, encode
 from messages.orders import RunEnded
 from messages.reviews import Decision
-from messages.values import Recipient
+from messages.values import AccountName, Recipient
 from tests.builders.portfolio import (
     NOW,
     RUN,
@@ -24,7 +24,7 @@ from tests.builders.portfolio import (
     to_fit,
 )
 
-OPERATIONS = OperationsDepartment()
+OPERATIONS = OperationsDepartment(AccountName("paper"))
 LIMITS = limits_of(settings())
 BUYS = (
     buy("B01", "AA", 30, "20", score=1),

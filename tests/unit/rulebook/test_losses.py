@@ -157,8 +157,8 @@ def test_a_loss_is_within_its_limit_exactly_when_it_is(equity_cents, last_cents,
 
 
 def test_the_highest_close_is_asked_for_while_its_limit_is_on():
-    assert history_needed(limits()) == ()
-    assert history_needed(DAILY) == ()
+    assert HistoryPart.EQUITY not in history_needed(limits())
+    assert HistoryPart.EQUITY not in history_needed(DAILY)
     assert HistoryPart.EQUITY in history_needed(DRAWDOWN)
 
 

@@ -395,4 +395,7 @@ def test_no_rule_on_time_concerns_a_sell():
     ],
 )
 def test_only_what_a_rule_in_force_judges_by_is_asked_for(changes, parts):
-    assert history_needed(limits_of(settings(compliance=changes))) == parts
+    no_limits_on_losses = {"loss_limits": {"max_daily_loss_fraction": None, "max_drawdown_fraction": None}}
+    asked = limits_of(settings(compliance=changes, hard_constraints=no_limits_on_losses))
+
+    assert history_needed(asked) == parts
