@@ -14,6 +14,7 @@ from scripts.surroundings import now
 if TYPE_CHECKING:
     from departments.office.settings import Settings
     from messages.plans import Plan
+    from messages.reviews import Today
     from scripts.account_look import Seen
 
 
@@ -74,10 +75,11 @@ def _rehearsed(settings: "Settings", plan: "Plan", text: str, seen: "Seen", took
 
         began = time.monotonic()
         try:
-            twin = twin_of(live, plan, min_time_to_close_s=settings.executive.min_time_to_close_s)
+            wait_s = settings.executive.min_time_to_close_s
+            twin = twin_of(live, plan, min_time_to_close_s=wait_s, history=seen.history)
         except NoTwin as error:
             raise Failure(Code.REJECTED, f"firm check: the account can't be rebuilt: {error}") from None
-        with stage(twin, settings) as on:
+        with stage(twin, _with_what_is_left_of(settings, seen.today)) as on:
             base = on.rehearse(plan, text)
             took["rehearsal"] = time.monotonic() - began
             began = time.monotonic()
@@ -97,6 +99,19 @@ def _rehearsed(settings: "Settings", plan: "Plan", text: str, seen: "Seen", took
         base=base,
         failures=failures,
     )
+
+
+def _with_what_is_left_of(settings: "Settings", today: "Today | None") -> "Settings":
+    """The settings for a firm that counts from nothing: of the day's limits, what today has left."""
+    if today is None:
+        return settings
+    daily = settings.compliance.daily
+    left = {
+        "max_plans": None if daily.max_plans is None else max(daily.max_plans - today.plans, 0),
+        "max_orders": None if daily.max_orders is None else max(daily.max_orders - today.orders, 0),
+    }
+    compliance = settings.compliance.model_copy(update={"daily": daily.model_copy(update=left)})
+    return settings.model_copy(update={"compliance": compliance})
 
 
 def _tell(what: str) -> None:

@@ -254,7 +254,7 @@ def _set(path: Path, changes: Mapping[str, object]) -> None:
             at = hits[0]
         line = lines[at]
         indent = line[: len(line) - len(line.lstrip())]
-        plain = isinstance(value, int | list)
+        plain = value is None or isinstance(value, int | list)
         lines[at] = f"{indent}{key}: {json.dumps(value if plain else str(value))}"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

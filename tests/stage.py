@@ -56,7 +56,7 @@ class Stage:
 
 @contextmanager
 def staged(folder: Path, state: Mapping[str, Any] | None = None, **settings: Mapping[str, object]) -> Iterator[Stage]:
-    """A stage with short waits.
+    """A stage with short waits, on which plans may follow each other without number.
 
     Args:
         folder: An empty one.
@@ -65,9 +65,12 @@ def staged(folder: Path, state: Mapping[str, Any] | None = None, **settings: Map
     """
     ceo = small.QUICK_CEO | dict(settings.pop("executive_config", {}))
     trading = small.QUICK_TRADING | dict(settings.pop("trading_config", {}))
+    compliance = small.MANY_A_DAY | dict(settings.pop("compliance_config", {}))
     with (
         PaperAlpaca(small.account() if state is None else state) as paper,
-        Home(folder, paper, executive_config=ceo, trading_config=trading, **settings) as home,
+        Home(
+            folder, paper, executive_config=ceo, trading_config=trading, compliance_config=compliance, **settings
+        ) as home,
     ):
         home.start()
         yield Stage(home, paper)

@@ -57,3 +57,5 @@ QUICK_TRADING: dict[str, object] = {
     "snapshot_retry_s": 1,
 }
 """Settings for short waits: whoever waits for something that doesn't come waits for seconds."""
+MANY_A_DAY: dict[str, object] = {"daily.max_plans": None, "daily.max_orders": None, "daily.refuse_leg_done": False}
+"""Compliance of a daemon that runs the same plans again and again on one day."""

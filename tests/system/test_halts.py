@@ -13,21 +13,22 @@ SELLS = ("SAA", "SBB")
 BUYS = ("BAA", "BBB")
 POST = "POST /v2/orders"
 NO_FILL = {"on": POST, "do": "fill", "fill": "none"}
+OPEN = {"now": "2025-11-10T15:09:12Z", "is_open": True}
 CLOSED = {"now": "2025-11-09T15:00:00Z", "is_open": False}
 
 
 def go_on(paper):
     """Let the world do what the run waits for."""
     paper.clear_faults()
-    paper.clock(now="2025-11-10T15:09:12Z", is_open=True)
+    paper.clock(**OPEN)
 
 
 # phase -> (state, fault rules, orders at the server when it is halted)
 PHASES = {
     "awaiting_open": ({"clock": CLOSED}, [], []),
-    "selling": ({}, [{**NO_FILL, "side": "sell"}], ["SAA", "SBB"]),
-    "gate": ({}, [{"on": POST, "side": "sell", "do": "cash_delay", "ms": 60_000}], ["SAA", "SBB"]),
-    "buying": ({}, [{**NO_FILL, "side": "buy"}], ["BAA", "BBB", "SAA", "SBB"]),
+    "selling": ({"clock": OPEN}, [{**NO_FILL, "side": "sell"}], ["SAA", "SBB"]),
+    "gate": ({"clock": OPEN}, [{"on": POST, "side": "sell", "do": "cash_delay", "ms": 60_000}], ["SAA", "SBB"]),
+    "buying": ({"clock": OPEN}, [{**NO_FILL, "side": "buy"}], ["BAA", "BBB", "SAA", "SBB"]),
 }
 
 
