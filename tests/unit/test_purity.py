@@ -29,7 +29,8 @@ PURE = {
     ),
     "portfolio": "entries records schema",
     "rulebook": (
-        "ceilings context facts fitting limits losses market money needs past plan_rules portfolio rules standing timing"
+        "ceilings context facts fitting limits losses market money needs past plan_rules portfolio rules standing "
+        "timing"
     ),
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
