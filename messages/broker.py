@@ -55,6 +55,9 @@ class FetchOrders(RunMessage):
 class FetchSnapshot(RunMessage):
     """Read the parts in parallel and answer once.
 
+    One of purpose `open` asks for the clock alone, and is answered when it says that the market can be used; however
+    long that takes, it stays one row.
+
     Attributes:
         run_orders_after: As `FetchOrders.after`.
         history: As `RequestSnapshot.history`.
@@ -66,6 +69,10 @@ class FetchSnapshot(RunMessage):
     symbols: tuple[Symbol, ...]
     run_orders_after: Utc
     history: tuple[HistoryPart, ...] = ()
+
+
+class StopWatching(RunMessage):
+    """The run waits for the market no longer: forget its `FetchSnapshot` of purpose `open`, if it is unanswered."""
 
 
 class OrderAnswered(RunMessage):

@@ -35,6 +35,7 @@ AnyMessage = (
     | broker.FetchOrder
     | broker.FetchOrders
     | broker.FetchSnapshot
+    | broker.StopWatching
     | broker.OrderAnswered
     | broker.OrderRefused
     | broker.OutcomeUnknown

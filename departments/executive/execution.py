@@ -70,6 +70,7 @@ from departments.executive.run import Ahead, GateRecord, Leg, Run
 from departments.executive.verification import verify
 from departments.office.department import Note
 from departments.office.settings import Settings
+from departments.rulebook.hours import why_closed
 from departments.rulebook.limits import limits_of
 from departments.rulebook.money import money_seen
 from departments.rulebook.needs import history_needed
@@ -108,7 +109,7 @@ from messages.orders import (
 )
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
-from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
+from messages.snapshots import HistoryPart, Snapshot, SnapshotPart
 from messages.values import LegId, Recipient, SellShortfall, Side
 
 WHOLE_LOOK = (
@@ -127,7 +128,6 @@ END_EVENTS = {
     Outcome.EXPIRED: "run.expired",
 }
 PLACE_AGAIN_S = 1
-SLOWEST_MARKET_POLL_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ class _Machine:
             case Received() | Reviewing():
                 return self.enter_received(run)
             case AwaitingOpen():
-                return self.enter_awaiting_open(run, 0)
+                return self.enter_awaiting_open(run)
             case Selling():
                 return self.enter_selling(run)
             case Gate() | Fitting() | Rechecking():
@@ -457,41 +457,30 @@ class _Machine:
         run = run.decided(verdict.legs)
         closed = self.market_closed(phase.snapshot)
         if closed is not None:
-            return self.enter_awaiting_open(run, _seconds_to_open(phase.snapshot.clock), why=closed)
+            return self.enter_awaiting_open(run, why=closed)
         return self.enter_selling(run) if run.sells else self.enter_gate(run, phase.snapshot)
 
-    def enter_awaiting_open(self, run: Run, seconds_to_open: int, why: str = "the market is closed") -> Step:
-        """Ask the broker's clock again after a while: `market_poll_s` near the open, a little longer far from it."""
+    def enter_awaiting_open(self, run: Run, why: str = "the market is closed") -> Step:
+        """Ask for the open once: the answer comes when the broker's clock says that the market can be used."""
         notes = () if run.waiting == "market open" else (Note("market.closed", {"detail": why}),)
         run = replace(run, tick=run.tick + 1, waiting="market open")
-        fastest = self.settings.executive.market_poll_s
-        delay = max(fastest, min(SLOWEST_MARKET_POLL_S, seconds_to_open // 60))
-        return Step(AwaitingOpen(run=run, ask=None), (self.timer(run, Deadline.MARKET_POLL, delay),), notes)
+        run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.OPEN, (SnapshotPart.CLOCK,), new_tick=False)
+        return Step(AwaitingOpen(run=run, ask=ask), outgoing, notes)
 
     def in_awaiting_open(self, phase: AwaitingOpen, event: RunMessage) -> Step:
         match event:
-            case DeadlinePassed(deadline=Deadline.MARKET_POLL):
-                run, ask, outgoing = self.ask_snapshot(phase.run, SnapshotPurpose.OPEN, (SnapshotPart.CLOCK,))
-                return Step(AwaitingOpen(run=replace(run, waiting="market open"), ask=ask), outgoing)
             case SnapshotReady(ask=phase.ask):
                 closed = self.market_closed(event.snapshot)
-                if closed is None:
-                    step = self.enter_received(replace(phase.run, waiting=None))
-                    return replace(step, notes=(Note("market.open"), *step.notes))
-                return self.enter_awaiting_open(phase.run, _seconds_to_open(event.snapshot.clock), why=closed)
+                if closed is not None:
+                    return self.enter_awaiting_open(phase.run, why=closed)
+                step = self.enter_received(replace(phase.run, waiting=None))
+                return replace(step, notes=(Note("market.open"), *step.notes))
             case _:
                 return Step(phase)
 
     def market_closed(self, snapshot: Snapshot) -> str | None:
         """Why the market can't be used now, by the broker's clock; None when it can."""
-        clock = snapshot.clock
-        if clock is None:
-            return "the broker's clock could not be read"
-        if not clock.is_open:
-            return f"the market is closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
-        if clock.next_close - clock.at < timedelta(seconds=self.settings.executive.min_time_to_close_s):
-            return f"the market closes at {clock.next_close:%H:%M} UTC, too soon to begin"
-        return None
+        return why_closed(snapshot.clock, self.settings.executive.min_time_to_close_s)
 
     # -- Selling --------------------------------------------------------------------------------------------------
 
@@ -1134,12 +1123,6 @@ def _shortfall_of(leg: Leg) -> str:
     status = "not answered" if leg.order is None else leg.order.status.value
     reason = f" ({leg.order.reason})" if leg.order is not None and leg.order.reason else ""
     return f"{leg.trade.symbol} {status}{reason}, {leg.filled_qty} of {leg.qty} filled"
-
-
-def _seconds_to_open(clock: ClockFacts | None) -> int:
-    if clock is None or clock.is_open:
-        return 0
-    return max(0, int((clock.next_open - clock.at).total_seconds()))
 
 
 def _evidence(run: Run, leg: Leg) -> SellEvidence:

@@ -17,7 +17,7 @@ order through the door again, whose `intent_ttl_s` ends that.
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
@@ -34,6 +34,7 @@ from departments.trading.broker import (
     RateLimited,
 )
 from departments.trading.door import judge
+from departments.trading.opening import Opening
 from departments.trading.paced import PacedReader
 from departments.trading.pacing import Kind
 from departments.trading.reads import Reads
@@ -42,6 +43,7 @@ from messages import broker as mail
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import Mailroom
 from messages.message import Message
+from messages.orders import SnapshotPurpose
 from messages.snapshots import HistoryPart
 from messages.values import Recipient, Side
 
@@ -106,6 +108,14 @@ class BrokerDesk:
             note=note,
             gate_quote_age=timedelta(seconds=settings.trading.gate_quote_age_s),
         )
+        self._opening = Opening(
+            turns=self._turns,
+            settings=settings,
+            now=clock,
+            answer=self._answer,
+            drop=self._drop,
+            judge=self._judged,
+        )
         self._threads: list[threading.Thread] = []
         self._told: SimpleQueue[Envelope | None] = SimpleQueue()
         self._teller = threading.Thread(target=self._tell, name="broker-desk-teller", daemon=True)
@@ -150,6 +160,10 @@ class BrokerDesk:
                 self._reads.order(envelope, message)
             case mail.FetchOrders():
                 self._reads.orders(envelope, message)
+            case mail.FetchSnapshot(purpose=SnapshotPurpose.OPEN):
+                self._opening.wait(envelope, message)
+            case mail.StopWatching():
+                self._opening.stop(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
 
@@ -313,22 +327,39 @@ class BrokerDesk:
             if not ended_well:
                 self._die(sys.exc_info()[1])
 
+    def _judged(self, judged: mail.BrokerJudged) -> None:
+        told = self._mailroom.receive(
+            sender=Recipient.BROKER.value, recipient=Recipient.TRADING, message=judged, at=self._clock()
+        )
+        if told is not None:
+            self._deliver(told)
+
     def _answer(self, envelope: Envelope, message: Message) -> None:
         """Record what became of a call, then tell."""
-        recorded = self._mailroom.record(
-            handled=envelope,
-            at=self._clock(),
-            settings_sha256=self._settings_sha256,
-            outgoing=[Outgoing(Recipient.TRADING, message)],
-        )
-        for answer in recorded:
+        for answer in self._record(envelope, [Outgoing(Recipient.TRADING, message)]):
             if isinstance(envelope.message, mail.SubmitOrder) and not envelope.redelivered:
                 self._told.put(answer)
             else:
                 self._deliver(answer)
 
+    def _drop(self, envelope: Envelope) -> None:
+        """Record that a call is done and nobody need hear of it."""
+        self._record(envelope, [])
 
-_CALLS = (mail.SubmitOrder, mail.CancelOrder, mail.FetchOrder, mail.FetchOrders, mail.FetchSnapshot)
+    def _record(self, envelope: Envelope, outgoing: Sequence[Outgoing]) -> Sequence[Envelope]:
+        return self._mailroom.record(
+            handled=envelope, at=self._clock(), settings_sha256=self._settings_sha256, outgoing=outgoing
+        )
+
+
+_CALLS = (
+    mail.SubmitOrder,
+    mail.CancelOrder,
+    mail.FetchOrder,
+    mail.FetchOrders,
+    mail.FetchSnapshot,
+    mail.StopWatching,
+)
 
 
 def _unknown(call: mail.SubmitOrder | mail.CancelOrder, why: str) -> mail.OutcomeUnknown:

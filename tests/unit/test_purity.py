@@ -24,7 +24,7 @@ PURE = {
     "operations": "department deployment plan_text proposal reasons sizing targets volatility",
     "portfolio": "entries records schema",
     "rulebook": (
-        "ceilings context facts fitting limits market money needs past plan_rules portfolio rules standing timing"
+        "ceilings context facts fitting hours limits market money needs past plan_rules portfolio rules standing timing"
     ),
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -36,12 +36,12 @@ SHELL = {
     "": "firm",
     "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers background bad_input clock directory log_reading log_writer logs "
+        "actor allowed_signers background bad_input clock containment directory log_reading log_writer logs "
         "settings_loader strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
     "portfolio": "bookkeeper files refresh store",
-    "trading": "desk histories look_once paced reads turns",
+    "trading": "desk histories look_once opening paced reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 
