@@ -128,6 +128,8 @@ END_EVENTS = {
     Outcome.EXPIRED: "run.expired",
 }
 PLACE_AGAIN_S = 1
+STALE_AGAIN_S = 0.5
+"""Orders that waited too long for their turn come back one after the other: time enough to take them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,8 +387,8 @@ class _Machine:
                 step = self.judge_stopping(phase)  # it may be the last that was waited for
                 return replace(step, notes=(*notes, *step.notes))
             case NotSentReason.HALTED | NotSentReason.INTENT_STALE:
-                again = self.timer(run, Deadline.PLACE_AGAIN, PLACE_AGAIN_S)
-                return Step(phase, (again,), notes)
+                wait_s = STALE_AGAIN_S if event.reason is NotSentReason.INTENT_STALE else PLACE_AGAIN_S
+                return Step(phase, (self.timer(run, Deadline.PLACE_AGAIN, wait_s),), notes)
             case NotSentReason.APPROVAL_EXPIRED | NotSentReason.RUN_ENDED:
                 return Step(phase, (), notes)  # the word that ends the run is on its way
             case _:
@@ -1068,7 +1070,7 @@ class _Machine:
         """Whether the history was read on another trading day, New York's: a gate must not be judged by it."""
         return run.history is not None and day_in_new_york(run.history.read_at) != day_in_new_york(self.now)
 
-    def timer(self, run: Run, deadline: Deadline, delay_s: int, leg: LegId | None = None) -> Outgoing:
+    def timer(self, run: Run, deadline: Deadline, delay_s: float, leg: LegId | None = None) -> Outgoing:
         """Mail to ourselves, due after `delay_s` seconds; it means nothing once the tick has moved on."""
         due_at = self.now + timedelta(seconds=delay_s)
         message = DeadlinePassed(run_id=run.run_id, deadline=deadline, token=run.tick, leg=leg, due_at=due_at)

@@ -657,6 +657,7 @@ def test_a_buy_that_the_door_handed_back_goes_through_the_gate_again():
 
     driver.not_sent("B02", NotSentReason.INTENT_STALE)
     assert isinstance(driver.phase, Buying)
+    assert driver.last.outgoing[-1].due_at - driver.now < timedelta(seconds=1)
     driver.timer(Deadline.PLACE_AGAIN)
     assert isinstance(driver.phase, Gate)
     driver.look()
