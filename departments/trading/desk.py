@@ -5,8 +5,8 @@ what came of it is recorded before anybody hears of it. A call that was out when
 never made again by the desk. Reads are simply asked.
 
 The order in which calls leave: cancels, SELLs, the gate's look, proofs, BUYs, other reads, what can wait; all within
-the limits (`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as the
-one before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the
+the limits (`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as
+the one before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the
 broker's, too: requests that leave a millisecond apart on two connections arrive as they like. After `BUY_FOLLOWS_S` it
 goes without that answer.
 
