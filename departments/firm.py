@@ -21,11 +21,12 @@ from departments.compliance.department import ComplianceDepartment
 from departments.executive.bookkeeping import JournalRegister
 from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
-from departments.office.actor import DepartmentActor, Done, Office, write_note
+from departments.office.actor import DepartmentActor, Office, write_note
 from departments.office.background import Chore
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
+from departments.office.done import Done
 from departments.office.settings import Settings
 from departments.office.supervisor import Supervisor
 from departments.office.timers import Timers

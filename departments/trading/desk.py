@@ -23,6 +23,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from departments.office.department import Note
+from departments.office.done import Done
 from departments.office.settings import Settings
 from departments.trading.broker import (
     Broker,
@@ -120,7 +121,7 @@ class BrokerDesk:
         self._told: SimpleQueue[Envelope | None] = SimpleQueue()
         self._teller = threading.Thread(target=self._tell, name="broker-desk-teller", daemon=True)
         self._lock = threading.Lock()
-        self._accepted: set[int] = set()
+        self._accepted = Done()
         self._failed = False
 
     def start(self) -> None:

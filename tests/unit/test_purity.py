@@ -20,7 +20,9 @@ TOUCHES = {"open", "print", "input"}
 PURE = {
     "compliance": "department review",
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
-    "office": "checklist checklist_facts department grown limits_check new_york sentences settings sshsig strict_tree",
+    "office": (
+        "checklist checklist_facts department done grown limits_check new_york sentences settings sshsig strict_tree"
+    ),
     "operations": "department deployment plan_text proposal reasons sizing targets volatility",
     "portfolio": "entries records schema",
     "rulebook": (
