@@ -22,12 +22,13 @@ from departments.compliance.department import ComplianceDepartment
 from departments.executive.bookkeeping import JournalRegister
 from departments.executive.department import ExecutiveDepartment
 from departments.executive.phases import HoldReason
-from departments.office.actor import DepartmentActor, Done, Office, write_note
+from departments.office.actor import DepartmentActor, Office, write_note
 from departments.office.background import Chore
 from departments.office.cabinet import FOLDER, Cabinet
 from departments.office.clock import Clock, SystemClock
 from departments.office.department import Department
 from departments.office.directory import Directory
+from departments.office.done import Done
 from departments.office.settings import Settings
 from departments.office.supervisor import Supervisor
 from departments.office.timers import Timers
@@ -60,6 +61,8 @@ BOOKS_SETTLE_S = 3.0
 """The portfolio database is refreshed so long after the last of several runs."""
 BOOKS_RETRY_S = 900.0
 BOOKS_STOP_WITHIN_S = 1.0
+GARBAGE_THRESHOLDS = (700, 10, 10)
+"""Python's own; whoever starts the firm may have raised them for the start."""
 THREAD_SWITCH_S = 0.0005
 """How long a thread may keep the interpreter while another waits; the default of 5 ms is a BUY's whole journey."""
 
@@ -224,6 +227,7 @@ class Firm:
         self._take_letters()
         gc.collect()
         gc.freeze()  # what lives as long as the firm is not looked at again and again
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
         self._log.info("firm.started", home=str(self._home), epoch=mailroom.epoch, alpaca=self._endpoints.rest_url)
 
     def stop(self) -> None:

@@ -63,6 +63,9 @@ class FetchOrders(RunMessage):
 class FetchSnapshot(RunMessage):
     """Read the parts in parallel and answer once.
 
+    One of purpose `open` asks for the clock alone, and is answered when it says that the market can be used; however
+    long that takes, it stays one row.
+
     Attributes:
         run_orders_after: As `FetchOrders.after`.
         history: As `RequestSnapshot.history`.
@@ -91,6 +94,10 @@ class AccountFetched(AccountMessage):
     snapshot: SnapshotRef
     days: tuple[TradingDay, ...]
     holdings: tuple[HoldingFacts, ...] | None = None
+
+
+class StopWatching(RunMessage):
+    """The run waits for the market no longer: forget its `FetchSnapshot` of purpose `open`, if it is unanswered."""
 
 
 class OrderAnswered(RunMessage):

@@ -37,6 +37,7 @@ AnyMessage = (
     | broker.FetchSnapshot
     | broker.FetchAccount
     | broker.AccountFetched
+    | broker.StopWatching
     | broker.OrderAnswered
     | broker.OrderRefused
     | broker.OutcomeUnknown

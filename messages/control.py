@@ -157,7 +157,7 @@ class PlanQueued(AccountMessage):
 
 
 class Deadline(StrEnum):
-    """What a timer was set for."""
+    """What a timer was set for. `MARKET_POLL` stands in older journals only."""
 
     APPROVAL = "approval"
     SELL_TIMEOUT = "sell_timeout"

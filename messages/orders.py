@@ -140,7 +140,7 @@ class OrderNotSent(RunMessage):
 
 
 class SnapshotPurpose(StrEnum):
-    """What the CEO needs a look for."""
+    """What the CEO needs a look for. `OPEN` is brought once the broker's clock says that the market can be used."""
 
     RECEIVED = "received"
     OPEN = "open"

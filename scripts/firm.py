@@ -1,5 +1,8 @@
 """The `firm` command: finds the verb and runs its module; imports nothing that the verb doesn't need."""
 
+import atexit
+import gc
+import os
 import sys
 from argparse import ArgumentParser
 from importlib import import_module
@@ -29,6 +32,9 @@ VERBS = {
 }
 """Verb -> (module, what it does). A module has `arguments(parser)` and `run(given) -> exit code`."""
 
+COLLECT_AFTER = 100_000
+"""Objects; Python's own threshold is 700."""
+
 ENVIRONMENT = """\
 environment:
   FIRM_HOME            state: journal, log, lease (default: var/ in the checkout)
@@ -49,7 +55,9 @@ class _Parser(ArgumentParser):
 
 def main(words: list[str] | None = None) -> int:
     """Run a verb; the exit code is the contract's. Whatever can be expected to go wrong is one line on stderr."""
-    words = sys.argv[1:] if words is None else words
+    if words is None:
+        words = sys.argv[1:]
+        _be_quick()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
@@ -67,6 +75,17 @@ def main(words: list[str] | None = None) -> int:
         sys.stdout = sys.stderr = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open until exit
         return 0
     return code
+
+
+def _be_quick() -> None:
+    """Spare this process what a short command pays for and never gains by: together a fifth of its time.
+
+    Collecting garbage while modules are imported, and again at the end; searching every installed package for plugins
+    of pydantic's, which the firm would not want either.
+    """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.set_threshold(COLLECT_AFTER)
+    atexit.register(gc.freeze)
 
 
 def _run(words: list[str]) -> int:

@@ -14,6 +14,7 @@ from departments.executive.execution import Step, advance, with_run
 from departments.executive.phases import Ended, HoldReason, Outcome, Phase, Queued
 from departments.executive.run import Leg, Run
 from departments.office.department import Handled, Note
+from departments.office.grown import Grown
 from departments.office.settings import Settings
 from messages.control import (
     WORD_STATES,
@@ -65,7 +66,7 @@ class Account:
     Attributes:
         resumed_from: Limits on losses that asked for the state which was lifted last.
         waiting: Runs in the order of acceptance; the first is the active one.
-        ended: Runs that are over: the same plan is never run twice.
+        ended: Runs that are over, and how they ended: the same plan is never run twice.
         nonces: Of the approvals of every run that was accepted -> that run.
         health: The last word on how Alpaca can be reached.
         tally: What was done on the newest day on which a run was begun or had sent something; None before the first.
@@ -74,8 +75,8 @@ class Account:
     trading: Trading = Trading()
     resumed_from: frozenset[str] = frozenset()
     waiting: tuple[tuple[RunId, PlanId], ...] = ()
-    ended: frozenset[RunId] = frozenset()
-    nonces: Mapping[str, RunId] = field(default_factory=dict)
+    ended: Grown[RunId, str] = field(default_factory=Grown)
+    nonces: Grown[str, RunId] = field(default_factory=Grown)
     health: BrokerHealthChanged | None = None
     tally: DayTally | None = None
 
@@ -251,7 +252,7 @@ def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> H
                     why = f"the firm: its approval is a replay, run {first} was approved with the same nonce"
                     note = Note("run.replayed", {"run_id": message.queued_run_id, "before": first}, "warning")
                     return Handled(state, _to_self(AbortRun(run_id=message.queued_run_id, by=why)), (note,))
-                nonces = {**nonces, message.nonce: first}
+                nonces = nonces.plus(message.nonce, first)
             waiting = (*account.waiting, (message.queued_run_id, message.plan_id))
             after = replace(account, waiting=waiting, nonces=nonces)
             if account.active is not None:
@@ -264,7 +265,7 @@ def _account(state: ExecutiveState, message: AccountMessage, now: datetime) -> H
             after = replace(
                 account,
                 waiting=waiting,
-                ended=account.ended | {message.ended_run_id},
+                ended=account.ended.plus(message.ended_run_id, message.outcome),
                 tally=_tally_with(account.tally, message.sent),
             )
             runs = {run_id: phase for run_id, phase in state.runs.items() if run_id != message.ended_run_id}

@@ -73,6 +73,7 @@ from departments.executive.verification import verify
 from departments.office.department import Note
 from departments.office.settings import Settings
 from departments.rulebook.context import why
+from departments.rulebook.hours import why_closed
 from departments.rulebook.limits import limits_of
 from departments.rulebook.money import money_seen
 from departments.rulebook.needs import history_needed
@@ -113,7 +114,7 @@ from messages.orders import (
 )
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import Decision, Money, PlanReviewed, ReviewPlan, Stage
-from messages.snapshots import ClockFacts, HistoryPart, Snapshot, SnapshotPart
+from messages.snapshots import HistoryPart, Snapshot, SnapshotPart
 from messages.values import LegId, Recipient, SellShortfall, Side, TradingState, stricter
 
 WHOLE_LOOK = (
@@ -132,7 +133,8 @@ END_EVENTS = {
     Outcome.EXPIRED: "run.expired",
 }
 PLACE_AGAIN_S = 1
-SLOWEST_MARKET_POLL_S = 10
+STALE_AGAIN_S = 0.5
+"""Orders that waited too long for their turn come back one after the other: time enough to take them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +392,7 @@ class _Machine:
             case Received() | Reviewing():
                 return self.enter_received(run)
             case AwaitingOpen():
-                return self.enter_awaiting_open(run, 0)
+                return self.enter_awaiting_open(run)
             case Selling():
                 return self.enter_selling(run)
             case Gate() | Fitting() | Rechecking():
@@ -444,8 +446,8 @@ class _Machine:
                 step = self.judge_buying(phase) if isinstance(phase, Buying) else Step(phase)
                 return replace(step, notes=(*notes, *denials, *step.notes))
             case NotSentReason.HALTED | NotSentReason.REDUCING | NotSentReason.INTENT_STALE:
-                again = self.timer(run, Deadline.PLACE_AGAIN, PLACE_AGAIN_S)
-                return Step(phase, (again,), notes)
+                wait_s = STALE_AGAIN_S if event.reason is NotSentReason.INTENT_STALE else PLACE_AGAIN_S
+                return Step(phase, (self.timer(run, Deadline.PLACE_AGAIN, wait_s),), notes)
             case NotSentReason.APPROVAL_EXPIRED | NotSentReason.RUN_ENDED:
                 return Step(phase, (), notes)  # the word that ends the run is on its way
             case _:
@@ -516,41 +518,30 @@ class _Machine:
         run = run.decided(verdict.legs)
         closed = self.market_closed(phase.snapshot)
         if closed is not None:
-            return self.enter_awaiting_open(run, _seconds_to_open(phase.snapshot.clock), why=closed)
+            return self.enter_awaiting_open(run, why=closed)
         return self.enter_selling(run) if run.sells else self.enter_gate(run, phase.snapshot)
 
-    def enter_awaiting_open(self, run: Run, seconds_to_open: int, why: str = "the market is closed") -> Step:
-        """Ask the broker's clock again after a while: `market_poll_s` near the open, a little longer far from it."""
+    def enter_awaiting_open(self, run: Run, why: str = "the market is closed") -> Step:
+        """Ask for the open once: the answer comes when the broker's clock says that the market can be used."""
         notes = () if run.waiting == "market open" else (Note("market.closed", {"detail": why}),)
         run = replace(run, tick=run.tick + 1, waiting="market open")
-        fastest = self.settings.executive.market_poll_s
-        delay = max(fastest, min(SLOWEST_MARKET_POLL_S, seconds_to_open // 60))
-        return Step(AwaitingOpen(run=run, ask=None), (self.timer(run, Deadline.MARKET_POLL, delay),), notes)
+        run, ask, outgoing = self.ask_snapshot(run, SnapshotPurpose.OPEN, (SnapshotPart.CLOCK,), new_tick=False)
+        return Step(AwaitingOpen(run=run, ask=ask), outgoing, notes)
 
     def in_awaiting_open(self, phase: AwaitingOpen, event: RunMessage) -> Step:
         match event:
-            case DeadlinePassed(deadline=Deadline.MARKET_POLL):
-                run, ask, outgoing = self.ask_snapshot(phase.run, SnapshotPurpose.OPEN, (SnapshotPart.CLOCK,))
-                return Step(AwaitingOpen(run=replace(run, waiting="market open"), ask=ask), outgoing)
             case SnapshotReady(ask=phase.ask):
                 closed = self.market_closed(event.snapshot)
-                if closed is None:
-                    step = self.enter_received(replace(phase.run, waiting=None))
-                    return replace(step, notes=(Note("market.open"), *step.notes))
-                return self.enter_awaiting_open(phase.run, _seconds_to_open(event.snapshot.clock), why=closed)
+                if closed is not None:
+                    return self.enter_awaiting_open(phase.run, why=closed)
+                step = self.enter_received(replace(phase.run, waiting=None))
+                return replace(step, notes=(Note("market.open"), *step.notes))
             case _:
                 return Step(phase)
 
     def market_closed(self, snapshot: Snapshot) -> str | None:
         """Why the market can't be used now, by the broker's clock; None when it can."""
-        clock = snapshot.clock
-        if clock is None:
-            return "the broker's clock could not be read"
-        if not clock.is_open:
-            return f"the market is closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
-        if clock.next_close - clock.at < timedelta(seconds=self.settings.executive.min_time_to_close_s):
-            return f"the market closes at {clock.next_close:%H:%M} UTC, too soon to begin"
-        return None
+        return why_closed(snapshot.clock, self.settings.executive.min_time_to_close_s)
 
     # -- Selling --------------------------------------------------------------------------------------------------
 
@@ -1150,7 +1141,7 @@ class _Machine:
         """Whether the history was read on another trading day, New York's: a gate must not be judged by it."""
         return run.history is not None and day_in_new_york(run.history.read_at) != day_in_new_york(self.now)
 
-    def timer(self, run: Run, deadline: Deadline, delay_s: int, leg: LegId | None = None) -> Outgoing:
+    def timer(self, run: Run, deadline: Deadline, delay_s: float, leg: LegId | None = None) -> Outgoing:
         """Mail to ourselves, due after `delay_s` seconds; it means nothing once the tick has moved on."""
         due_at = self.now + timedelta(seconds=delay_s)
         message = DeadlinePassed(run_id=run.run_id, deadline=deadline, token=run.tick, leg=leg, due_at=due_at)
@@ -1198,12 +1189,6 @@ def _shortfall_of(leg: Leg) -> str:
     status = "not answered" if leg.order is None else leg.order.status.value
     reason = f" ({leg.order.reason})" if leg.order is not None and leg.order.reason else ""
     return f"{leg.trade.symbol} {status}{reason}, {leg.filled_qty} of {leg.qty} filled"
-
-
-def _seconds_to_open(clock: ClockFacts | None) -> int:
-    if clock is None or clock.is_open:
-        return 0
-    return max(0, int((clock.next_open - clock.at).total_seconds()))
 
 
 def _evidence(run: Run, leg: Leg) -> SellEvidence:

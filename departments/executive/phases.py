@@ -82,10 +82,10 @@ class Reviewing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitingOpen:
-    """The market is closed, or closes too soon; the broker's clock is asked again and again."""
+    """The market is closed, or closes too soon. Trading was asked once and answers when it can be used."""
 
     run: Run
-    ask: int | None
+    ask: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

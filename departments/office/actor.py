@@ -1,6 +1,5 @@
 """The actor around a department: receive, handle, record, tell, log. What is decided is decided in `handle`."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -12,6 +11,7 @@ import structlog
 from departments.office.clock import Clock
 from departments.office.department import Department, Handled, Note
 from departments.office.directory import Directory
+from departments.office.done import Done
 from departments.office.settings import Settings
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import HandledMail, Mailroom
@@ -19,27 +19,6 @@ from messages.values import Recipient, RunId
 
 MAX_ATTEMPTS = 3
 """How often a message may fail before it is put aside."""
-
-REMEMBERED = 20_000
-"""Numbers of handled mail kept to recognise mail that reaches us twice around a restart."""
-
-
-class Done:
-    """Which mail a department has handled in this process, as far as it can still come twice."""
-
-    def __init__(self) -> None:
-        self._seqs: set[int] = set()
-        self._order: deque[int] = deque()
-
-    def __contains__(self, seq: int) -> bool:
-        return seq in self._seqs
-
-    def add(self, seq: int) -> None:
-        """Note one piece of mail; the oldest of too many is forgotten."""
-        self._seqs.add(seq)
-        self._order.append(seq)
-        if len(self._order) > REMEMBERED:
-            self._seqs.discard(self._order.popleft())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,6 +163,8 @@ def _ended(sheet: Sheet) -> None:
         reconcile.note_executions(sheet, record, over=True)
         if not record.is_settled:
             unknowns.watch(sheet, record)
+    if snapshot_asks.waits_for_the_open(sheet):
+        sheet.send(Recipient.BROKER, broker.StopWatching(run_id=sheet.run.run_id))
     sheet.send(Recipient.TRADING, broker.RunTrades(named_run_id=sheet.run.run_id, symbols=(), over=True))
 
 

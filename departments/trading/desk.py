@@ -4,9 +4,9 @@ A call that changes something leaves only after its row is durable and the last 
 what came of it is recorded before anybody hears of it. A call that was out when the firm died is answered "unknown",
 never made again by the desk. Reads are simply asked.
 
-The order in which calls leave: cancels, SELLs, the reads that prove, BUYs, other reads, what can wait; all within the
-limits (`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as the
-one before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the
+The order in which calls leave: cancels, SELLs, the gate's look, proofs, BUYs, other reads, what can wait; all within
+the limits (`pacing.py`). Orders of one side leave in the order in which they were written. A SELL follows as soon as
+the one before has left whole. A BUY follows the answer of the one before, so that the best one is the first at the
 broker's, too: requests that leave a millisecond apart on two connections arrive as they like. After `BUY_FOLLOWS_S` it
 goes without that answer.
 
@@ -17,12 +17,13 @@ order through the door again, whose `intent_ttl_s` ends that.
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 
 from departments.office.department import Note
+from departments.office.done import Done
 from departments.office.settings import Settings
 from departments.trading.account_looks import AccountLooks
 from departments.trading.broker import (
@@ -35,6 +36,7 @@ from departments.trading.broker import (
     RateLimited,
 )
 from departments.trading.door import judge
+from departments.trading.opening import Opening
 from departments.trading.paced import PacedReader
 from departments.trading.pacing import Kind
 from departments.trading.position_look import PositionLook
@@ -44,6 +46,7 @@ from messages import broker as mail
 from messages.envelope import Envelope, Outgoing
 from messages.mailroom.port import Mailroom
 from messages.message import Message
+from messages.orders import SnapshotPurpose
 from messages.snapshots import HistoryPart
 from messages.values import Recipient, Side
 
@@ -118,11 +121,19 @@ class BrokerDesk:
             note=note,
             gate_quote_age=timedelta(seconds=settings.trading.gate_quote_age_s),
         )
+        self._opening = Opening(
+            turns=self._turns,
+            settings=settings,
+            now=clock,
+            answer=self._answer,
+            drop=partial(self._answer, message=None),
+            judge=self._judged,
+        )
         self._threads: list[threading.Thread] = []
         self._told: SimpleQueue[Envelope | None] = SimpleQueue()
         self._teller = threading.Thread(target=self._tell, name="broker-desk-teller", daemon=True)
         self._lock = threading.Lock()
-        self._accepted: set[int] = set()
+        self._accepted = Done()
         self._failed = False
 
     def start(self) -> None:
@@ -162,6 +173,10 @@ class BrokerDesk:
                 self._reads.order(envelope, message)
             case mail.FetchOrders():
                 self._reads.orders(envelope, message)
+            case mail.FetchSnapshot(purpose=SnapshotPurpose.OPEN):
+                self._opening.wait(envelope, message)
+            case mail.StopWatching():
+                self._opening.stop(envelope, message)
             case mail.FetchSnapshot():
                 self._reads.snapshot(envelope, message)
             case mail.FetchAccount():
@@ -327,19 +342,25 @@ class BrokerDesk:
             if not ended_well:
                 self._die(sys.exc_info()[1])
 
+    def _judged(self, judged: mail.BrokerJudged) -> None:
+        told = self._mailroom.receive(
+            sender=Recipient.BROKER.value, recipient=Recipient.TRADING, message=judged, at=self._clock()
+        )
+        if told is not None:
+            self._deliver(told)
+
     def _answer(self, envelope: Envelope, message: Message | None) -> None:
         """Record what became of a call, then tell; None: nobody wants to know any more."""
-        recorded = self._mailroom.record(
-            handled=envelope,
-            at=self._clock(),
-            settings_sha256=self._settings_sha256,
-            outgoing=[] if message is None else [Outgoing(Recipient.TRADING, message)],
-        )
-        for answer in recorded:
+        for answer in self._record(envelope, [] if message is None else [Outgoing(Recipient.TRADING, message)]):
             if isinstance(envelope.message, mail.SubmitOrder) and not envelope.redelivered:
                 self._told.put(answer)
             else:
                 self._deliver(answer)
+
+    def _record(self, envelope: Envelope, outgoing: Sequence[Outgoing]) -> Sequence[Envelope]:
+        return self._mailroom.record(
+            handled=envelope, at=self._clock(), settings_sha256=self._settings_sha256, outgoing=outgoing
+        )
 
 
 _CALLS = (
@@ -349,6 +370,7 @@ _CALLS = (
     mail.FetchOrders,
     mail.FetchSnapshot,
     mail.FetchAccount,
+    mail.StopWatching,
 )
 
 

@@ -29,15 +29,27 @@ class Kind(IntEnum):
 
     CANCEL = 0
     SELL = 1
-    PROOF = 2
-    BUY = 3
-    READ = 4
-    BACKGROUND = 5
+    GATE = 2
+    PROOF = 3
+    BUY = 4
+    READ = 5
+    BACKGROUND = 6
 
 
-_RESERVED_PERCENT = {Kind.CANCEL: 0, Kind.SELL: 0, Kind.PROOF: 5, Kind.BUY: 2, Kind.READ: 10, Kind.BACKGROUND: 50}
+_RESERVED_PERCENT = {
+    Kind.CANCEL: 0,
+    Kind.SELL: 0,
+    Kind.GATE: 2,
+    Kind.PROOF: 5,
+    Kind.BUY: 2,
+    Kind.READ: 10,
+    Kind.BACKGROUND: 50,
+}
 """Of the limit a kind leaves so much untouched, rounded down, so that reads never starve a SELL or a cancel.
-What can wait leaves room for a whole run."""
+
+The gate's look leaves no more than the BUYs that wait for it: no SELL of its run is left to be sent. What can wait
+leaves room for a whole run.
+"""
 
 
 class Pacer:

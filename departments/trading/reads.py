@@ -69,7 +69,7 @@ class _Look:
     def __init__(self, envelope: Envelope, call: FetchSnapshot) -> None:
         self.envelope = envelope
         self.call = call
-        self.kind = Kind.PROOF if call.purpose is SnapshotPurpose.GATE else Kind.READ
+        self.kind = Kind.GATE if call.purpose is SnapshotPurpose.GATE else Kind.READ
         self.error: BrokerError | None = None
         self.begun_at: datetime | None = None
         self.past_begun_at: datetime | None = None

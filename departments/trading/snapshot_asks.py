@@ -97,6 +97,12 @@ def try_again(sheet: Sheet, token: int) -> None:
         _fetch(sheet, ask)
 
 
+def waits_for_the_open(sheet: Sheet) -> bool:
+    """Whether the desk watches the broker's clock for the run."""
+    ask = sheet.run.ask
+    return ask is not None and ask.purpose is SnapshotPurpose.OPEN and not ask.answered
+
+
 def _fetch(sheet: Sheet, ask: SnapshotAsk) -> None:
     sheet.send(
         Recipient.BROKER,

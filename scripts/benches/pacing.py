@@ -12,9 +12,11 @@
 The bound: a window of a minute rolls, so the n-th request can't be admitted sooner than a minute after the one `limit`
 places before it; reckoned as if all before had come at once. `over_own_pace_percent` takes the first `limit` requests
 as they came: the rest is the pacer's doing alone, however busy the machine. Limits can be scaled, the minute can't: a
-run that meets its limit takes a minute of real time, so the brokers run side by side.
+run that meets its limit takes a minute of real time, so the brokers run side by side - begun `APART_S` after one
+another, so that none's burst, a minute later the second one, falls into another's.
 """
 
+import select
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ from scripts.benches.world import Daemon, Server, daemon, firm_env, local_alpaca
 ROUNDS = 2
 LEGS = 60
 WINDOW_S = 60.0
+APART_S = 5.0
 SETTINGS = 200
 UNLIMITED = 10_000
 LIMIT_S = 240.0
@@ -53,7 +56,10 @@ def run(rounds: int = ROUNDS, legs: int = LEGS) -> dict[str, Any]:
         legs: SELLs of a plan, and as many BUYs.
     """
     with tempfile.TemporaryDirectory(prefix="bench.") as folder, ThreadPoolExecutor(len(SCENES)) as pool:
-        futures = {name: pool.submit(_scene, Path(folder) / name, name, rounds, legs) for name in SCENES}
+        futures = {
+            name: pool.submit(_scene, Path(folder) / name, name, rounds, legs, place * APART_S)
+            for place, name in enumerate(SCENES)
+        }
         figures: dict[str, Any] = {name: future.result() for name, future in futures.items()}
     return figures | {
         "targets": {
@@ -71,7 +77,8 @@ def run(rounds: int = ROUNDS, legs: int = LEGS) -> dict[str, Any]:
     }
 
 
-def _scene(folder: Path, name: str, rounds: int, legs: int) -> dict[str, Any]:
+def _scene(folder: Path, name: str, rounds: int, legs: int, begins_in_s: float) -> dict[str, Any]:
+    select.select([], [], [], begins_in_s)
     folder.mkdir()
     limit, headers = SCENES[name]
     state = trading.account_state(sells=legs, buys=legs, rate_limit={"requests_per_minute": limit, "headers": headers})

@@ -212,6 +212,8 @@ class Copyist:
         self._run_id = run_id
         self._documents: dict[str, str] = {}
         self._mail = [self._prepare(one) for one in mail]
+        letters = [one.mail.envelope.message for one in self._mail]
+        self._nonce = next((letter.approval.nonce for letter in letters if isinstance(letter, SubmitPlan)), None)
 
     def copy(self, as_run: RunId | None = None, keep: frozenset[Deadline] = EVERY) -> int:
         """Write it all; returns the messages handled.
@@ -262,8 +264,12 @@ class Copyist:
         return fresh
 
     def _say(self, what: Encoded, as_run: RunId | None) -> Message:
-        renamed = as_run is not None and self._run_id is not None
-        body = what.body.replace(str(self._run_id), str(as_run)) if renamed else what.body
+        """The words, of another run where one is named: its id and its approval's nonce are its own."""
+        body = what.body
+        if as_run is not None and self._run_id is not None:
+            body = body.replace(str(self._run_id), str(as_run))
+            if self._nonce is not None:
+                body = body.replace(f'"{self._nonce}"', f'"{sha256_hex(f"{self._nonce} {as_run}".encode())[:32]}"')
         return decode(what.type, what.version, body, self._documents.__getitem__)
 
 

@@ -1,5 +1,6 @@
 """The stream against servers that behave as Alpaca's does, and as badly as Alpaca's may."""
 
+import json
 import logging
 import socket
 import threading
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from departments.trading.alpaca import stream
 from departments.trading.alpaca.stream import Ended, TradesStream, back_off_s
+from departments.trading.alpaca.translate import streamed
 from messages.broker import OrderStreamed, StrangerStreamed, StreamConnected, StreamLost
 from messages.message import Message
 from tests.fakes.alpaca_json import a_frame, an_order
@@ -135,6 +137,7 @@ def test_strangers_are_told_apart():
         "no json",
         b"[" * 50_000,
         a_frame(order=an_order(filled_qty=None)),
+        json.dumps(a_frame(order=an_order(symbol="half"))).replace("half", "\\ud83d"),
     ],
 )
 def test_a_frame_that_can_not_be_read_is_a_gap_and_the_next_one_is_taken(bad):
@@ -144,6 +147,22 @@ def test_a_frame_that_can_not_be_read_is_a_gap_and_the_next_one_is_taken(bad):
         assert heard.kinds() == [StreamConnected, StreamLost, StreamConnected, OrderStreamed]
         assert "unreadable" in heard.of(StreamLost)[0].detail
         assert heard.stream.seen().unreadable == 1
+        assert server.handshakes == 1
+
+
+def test_a_bug_in_the_reading_of_a_frame_is_a_gap_and_the_next_one_is_taken(monkeypatch):
+    def broken(frame):
+        if frame["data"]["event"] == "canceled":
+            raise KeyError("of ours")
+        return streamed(frame)
+
+    monkeypatch.setattr(stream, "streamed", broken)
+    frames = (a_frame("canceled"), a_frame())
+    with TradeUpdates(serve_frames(*frames)) as server, listening(server.url) as heard:
+        heard.until(lambda: heard.of(OrderStreamed))
+
+        assert heard.kinds() == [StreamConnected, StreamLost, StreamConnected, OrderStreamed]
+        assert "our reading of it failed: KeyError: 'of ours'" in heard.of(StreamLost)[0].detail
         assert server.handshakes == 1
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from departments.office.settings import Settings
+from departments.rulebook.hours import look_again_in_s, why_closed
 from departments.trading.door import judge
 from departments.trading.looks import live_orders, live_orders_of_others, orders_of_run
 from messages.broker import (
@@ -22,12 +23,14 @@ from messages.broker import (
     OrdersFetched,
     OutcomeUnknown,
     SnapshotFetched,
+    StopWatching,
     SubmitOrder,
 )
 from messages.envelope import Envelope, Outgoing
 from messages.message import Message
+from messages.orders import SnapshotPurpose
 from messages.snapshots import History, OrderFacts, PositionFacts, Snapshot, SnapshotPart
-from messages.values import Recipient
+from messages.values import Recipient, RunId
 from tests.fakes.mailroom import FakeMailroom
 from tests.simulation.agenda import Agenda
 from tests.simulation.exchange import Declined, Exchange
@@ -67,6 +70,7 @@ class Desk:
         self.very_late = very_late
         self._accepted: set[int] = set()
         self._told: set[int] = set()
+        self._waiting: dict[RunId, Envelope] = {}
         self.barrier: Callable[[int], None] = mailroom.ensure_durable
 
     def submit(self, envelope: Envelope) -> None:
@@ -85,6 +89,12 @@ class Desk:
                 self._soon(lambda: self._cancel(envelope, call, begun_at))
             case FetchOrder() | FetchOrders():
                 self._soon(lambda: self._read(envelope, call))
+            case FetchSnapshot(purpose=SnapshotPurpose.OPEN):
+                self._waiting[call.run_id] = envelope
+                self._soon(lambda: self._await_open(envelope, call))
+            case StopWatching():
+                self._waiting.pop(call.run_id, None)
+                self._done(envelope)
             case FetchSnapshot():
                 self._look(envelope, call)
             case _:
@@ -243,6 +253,22 @@ class Desk:
         for part in call.parts:
             self._later(self._luck.seconds(0.001, span), lambda part=part: read(part))
 
+    def _await_open(self, envelope: Envelope, call: FetchSnapshot) -> None:
+        """Look at the clock again and again; one that fails is one among many. A later call of the run takes over."""
+        if self._waiting.get(call.run_id) is not envelope:
+            self._done(envelope)
+            return
+        executive, clock = self._settings.executive, self._exchange.clock()
+        unread = self._luck.strikes("read.fails")
+        if unread or why_closed(clock, executive.min_time_to_close_s) is not None:
+            wait_s = executive.market_poll_s if unread else look_again_in_s(clock, executive.market_poll_s)
+            self._later(wait_s, lambda: self._await_open(envelope, call))
+            return
+        self._waiting.pop(call.run_id)
+        snapshot = Snapshot(begun_at=self._agenda.now(), clock=clock)
+        fetched = SnapshotFetched(run_id=call.run_id, ask=call.ask, purpose=call.purpose, snapshot=snapshot)
+        self._later(self._luck.seconds(0.001, 0.02), lambda: self._answer(envelope, fetched))
+
     def _part(self, call: FetchSnapshot, part: SnapshotPart) -> dict[str, Any]:
         exchange = self._exchange
         match part:
@@ -283,14 +309,18 @@ class Desk:
         if not self._alive() or envelope.seq in self._told:
             return
         self._told.add(envelope.seq)
-        sent = self._mailroom.record(
-            handled=envelope,
-            at=self._agenda.now(),
-            settings_sha256=self._sha256,
-            outgoing=[Outgoing(Recipient.TRADING, message)],
-        )
-        for letter in sent:
+        for letter in self._record(envelope, [Outgoing(Recipient.TRADING, message)]):
             self._deliver(letter)
+
+    def _done(self, envelope: Envelope) -> None:
+        """Nobody need hear of it."""
+        if self._alive():
+            self._record(envelope, [])
+
+    def _record(self, envelope: Envelope, outgoing: list[Outgoing]) -> tuple[Envelope, ...]:
+        return self._mailroom.record(
+            handled=envelope, at=self._agenda.now(), settings_sha256=self._sha256, outgoing=outgoing
+        )
 
 
 def _unknown(call: SubmitOrder | CancelOrder, why: str) -> OutcomeUnknown:

@@ -10,8 +10,9 @@ from typing import Any
 
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
-from departments.office.actor import DepartmentActor, Done, Office
+from departments.office.actor import DepartmentActor, Office
 from departments.office.department import Department, Note
+from departments.office.done import Done
 from departments.office.settings import Settings
 from departments.operations.department import OperationsDepartment
 from departments.trading.department import TradingDepartment

@@ -15,7 +15,8 @@ import pytest
 from departments.compliance import department as compliance
 from departments.executive import execution, run
 from departments.executive.execution import Step, _Machine
-from departments.office.actor import DepartmentActor, Done
+from departments.office.actor import DepartmentActor
+from departments.office.done import Done
 from departments.rulebook import portfolio
 from departments.trading import door, placing, reconcile, unknowns
 from departments.trading.orders import Refused

@@ -21,7 +21,8 @@ PURE = {
     "compliance": "department review",
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": (
-        "checklist checklist_facts department interlock limits_check new_york sentences settings sshsig strict_tree"
+        "checklist checklist_facts department done grown interlock limits_check new_york sentences "
+        "settings sshsig strict_tree"
     ),
     "operations": (
         "department deployment exit_text exits holdings monitor plan_text proposal reasons schedule "
@@ -29,8 +30,8 @@ PURE = {
     ),
     "portfolio": "entries records schema",
     "rulebook": (
-        "ceilings context facts fitting limits losses market money needs past plan_rules portfolio rules standing "
-        "timing"
+        "ceilings context facts fitting hours limits losses market money needs past plan_rules portfolio "
+        "rules standing timing"
     ),
     "trading": (
         "account broker cancels department door health looks orders pacing placing reconcile rounds "
@@ -42,12 +43,12 @@ SHELL = {
     "": "firm own_approval",
     "executive": "approval_file bookkeeping plan_file report",
     "office": (
-        "actor allowed_signers background bad_input cabinet clock directory log_reading log_writer logs "
-        "settings_loader strict_fields strict_json strict_yaml supervisor timers"
+        "actor allowed_signers background bad_input cabinet clock containment directory log_reading "
+        "log_writer logs settings_loader strict_fields strict_json strict_yaml supervisor timers"
     ),
     "operations": "candidates",
     "portfolio": "bookkeeper files known_entries refresh store",
-    "trading": "account_looks desk histories look_once paced position_look reader_in_turn reads turns",
+    "trading": "account_looks desk histories look_once opening paced position_look reader_in_turn reads turns",
     "trading.alpaca": "connection http inspection rest stream",
 }
 

@@ -4,7 +4,17 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("crashes", "halts", "ambiguous_submits", "stream_faults", "broker_surprises", "policies", "monitor")
+FILES = (
+    "crashes",
+    "halts",
+    "ambiguous_submits",
+    "stream_faults",
+    "stream_sockets",
+    "closed_market",
+    "broker_surprises",
+    "policies",
+    "monitor",
+)
 OF_THE_HARNESS = {"test_a_doubled_order_would_be_seen", "test_another_reckoning_would_be_seen"}
 
 

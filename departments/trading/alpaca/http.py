@@ -55,16 +55,19 @@ class Reply:
 
 
 def read_json(body: bytes) -> Any:
-    """Read JSON exactly: no float, no NaN.
+    """Read JSON exactly: no float, no NaN, no text that can't be written down again (half a character, escaped).
 
     Raises:
         UnreadableBody: It isn't JSON.
     """
     try:
-        return jsonlib.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+        read = jsonlib.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+        if b"\\ud" in body or b"\\uD" in body:
+            jsonlib.dumps(read, ensure_ascii=False, default=str).encode()
     except (ValueError, RecursionError) as error:
         start = body[:80].decode("utf-8", errors="replace")
         raise UnreadableBody(f"expected JSON, was {start!r}") from error
+    return read
 
 
 def _no_constant(word: str) -> Any:

@@ -8,7 +8,7 @@ A small client of our own over `websockets`; docs/adr/0003 says why not the SDK'
   listened again; a refused key pair and a handshake refused with 429 (one connection an account) begin further out;
 - `StreamLost` and `StreamConnected` frame every gap. A frame that can't be read is a gap, too: something happened and
   nobody knows what. So Trading reconciles, which is all that can be done about either;
-- nothing that arrives can end the thread, and `stop` returns within `STOP_TIMEOUT_S`.
+- nothing that arrives can end the thread, nor a bug of ours in reading it; `stop` returns within `STOP_TIMEOUT_S`.
 
 The stream is the fast path and never the proof.
 """
@@ -28,6 +28,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from departments.office.containment import Broke, contained
 from departments.office.department import Note
 from departments.trading.alpaca.http import UnreadableBody, read_json
 from departments.trading.alpaca.translate import Unreadable, streamed
@@ -280,9 +281,11 @@ class TradesStream:
         if self._stopping.is_set():
             return
         frame = _frame(data)
-        news = frame if isinstance(frame, Unreadable) else streamed(frame)
+        news = frame if isinstance(frame, Unreadable) else contained(streamed, frame)
         if news is None:
             return
+        if isinstance(news, Broke):
+            news = Unreadable(f"our reading of it failed: {news.why}")
         if isinstance(news, Unreadable):
             self._seen = replace(self._seen, unreadable=self._seen.unreadable + 1)
             self._note(Note("stream.unreadable", {"why": news.why}, "error"))

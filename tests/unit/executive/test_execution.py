@@ -56,6 +56,7 @@ from messages.orders import (
 )
 from messages.proposals import BuysFitted, FitBuys
 from messages.reviews import PlanReviewed, ReviewPlan, Stage, Violation
+from messages.snapshots import SnapshotPart
 from messages.values import Recipient, SellShortfall, Side
 from tests.builders.plans import NOW, a_plan, some_settings
 from tests.unit.executive.machine import CASH, Driver, a_snapshot, an_update, decisions, facts_of, held_for
@@ -183,21 +184,28 @@ def test_selling_waits_for_an_open_market(market):
     assert isinstance(driver.phase, AwaitingOpen)
     assert driver.all_sent(PlaceOrders) == []
 
-    driver.timer(Deadline.MARKET_POLL)
     driver.look()
 
     assert isinstance(driver.phase, Received)
     assert isinstance(driver.look().review().phase, Selling)
 
 
-def test_a_closed_market_is_asked_again_and_again():
+def test_a_closed_market_is_asked_for_once_without_a_timer():
     driver = Driver.of().begin().look(is_open=False).review()
 
-    for _ in range(3):
-        driver.timer(Deadline.MARKET_POLL)
-        driver.look(is_open=False)
+    (ask,) = driver.last.outgoing
+    assert isinstance(ask.message, RequestSnapshot)
+    assert (ask.message.purpose, ask.message.parts) == (SnapshotPurpose.OPEN, (SnapshotPart.CLOCK,))
+    assert ask.due_at is None
 
-        assert isinstance(driver.phase, AwaitingOpen)
+
+def test_an_answer_that_shows_the_market_closed_again_is_asked_anew():
+    driver = Driver.of().begin().look(is_open=False).review()
+
+    driver.look(is_open=False)
+
+    assert isinstance(driver.phase, AwaitingOpen)
+    assert driver.last_sent(RequestSnapshot).ask == driver.phase.ask
 
 
 @pytest.mark.parametrize(
@@ -650,6 +658,7 @@ def test_a_buy_that_the_door_handed_back_goes_through_the_gate_again():
 
     driver.not_sent("B02", NotSentReason.INTENT_STALE)
     assert isinstance(driver.phase, Buying)
+    assert driver.last.outgoing[-1].due_at - driver.now < timedelta(seconds=1)
     driver.timer(Deadline.PLACE_AGAIN)
     assert isinstance(driver.phase, Gate)
     driver.look()

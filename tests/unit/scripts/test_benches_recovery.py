@@ -42,7 +42,7 @@ def letter(name: str) -> SubmitPlan:
     account = AccountName("paper")
     plan = Plan(plan_id=PlanId(name), account=account, plan_sha256=plan_sha256, trades=(trade,))
     approval = Approval(
-        plan_sha256=plan_sha256, account=account, approved_by="a", approved_at=NOW, expires_at=NOW, nonce="n"
+        plan_sha256=plan_sha256, account=account, approved_by="a", approved_at=NOW, expires_at=NOW, nonce=f"of {name}"
     )
     return SubmitPlan(run_id=run_id_for("paper", plan_sha256), plan=plan, approval=approval, plan_text="")
 
@@ -58,7 +58,7 @@ def trade(mailroom: SqlMailroom, name: str, *, to_the_end: bool) -> RunId:
     queued, *_ = record(
         mailroom,
         mail,
-        PlanQueued(queued_run_id=run_id, plan_id=said.plan.plan_id),
+        PlanQueued(queued_run_id=run_id, plan_id=said.plan.plan_id, nonce=said.approval.nonce),
         *(DeadlinePassed(run_id=run_id, deadline=which, token=0, due_at=LATER) for which in TIMERS),
         opens=(run_id, name, said.plan.plan_sha256),
     )
@@ -117,8 +117,10 @@ def test_a_journal_of_many_runs_has_each_under_an_id_of_its_own_and_one_open(pas
         assert [run.outcome for run in counter.runs()].count("completed") == 2
         assert len({run.run_id for run in counter.runs()}) == 3
         queued = [mail.envelope.message for mail in counter.history(Recipient.EXECUTIVE, run_id=None)]
-        named = [message.queued_run_id for message in queued if isinstance(message, PlanQueued)]
+        queued = [message for message in queued if isinstance(message, PlanQueued)]
+        named = [message.queued_run_id for message in queued]
         assert len(set(named)) == 3
+        assert len({message.nonce for message in queued}) == 3
         assert past.closed_run not in named
 
 

@@ -956,3 +956,76 @@ def test_an_unknown_status_in_a_list_fails_nothing():
         snapshot = office.ask(a_look(SnapshotPart.ORDERS, after=office.exchange.now - timedelta(hours=1))).snapshot
 
         assert [order.status for order in snapshot.open_orders] == [BrokerStatus.UNKNOWN]
+
+
+# Waiting for the market
+
+
+def a_wait(ask=1) -> mail.FetchSnapshot:
+    return a_look(SnapshotPart.CLOCK, ask=ask, purpose=SnapshotPurpose.OPEN)
+
+
+def test_waiting_for_the_market_is_one_row_however_long_it_takes():
+    with an_office() as office:
+        office.exchange.is_open = False
+        waiting = office.write(a_wait())
+        looked = looks_at_the_clock(office)
+        office.desk.submit(waiting)
+        assert looked.wait(LIMIT_S)
+        office.mailroom.flush()
+
+        assert list(office.mailroom.handled(Recipient.BROKER)) == []
+        assert [envelope.seq for envelope in office.mailroom.unhandled(Recipient.BROKER)] == [waiting.seq]
+
+        office.exchange.is_open = True
+        answer = office.ask(a_wait(ask=2))
+
+        assert (answer.ask, answer.purpose) == (2, SnapshotPurpose.OPEN)
+        assert answer.snapshot.clock.is_open
+        assert office.mailroom.unhandled(Recipient.BROKER) == ()
+        assert len(office.answers) == 1
+
+
+def test_a_wait_that_outlived_a_restart_looks_on():
+    with an_office() as office:
+        office.desk.submit(replace(office.write(a_wait()), redelivered=True))
+
+        (answer,) = office.wait(1)
+        assert answer.snapshot.clock.is_open
+
+
+def test_a_wait_is_ended_by_a_word():
+    with an_office() as office:
+        office.exchange.is_open = False
+        looked = looks_at_the_clock(office)
+        office.desk.submit(office.write(a_wait()))
+        assert looked.wait(LIMIT_S)
+        office.desk.submit(office.write(mail.StopWatching(run_id=RUN)))
+
+        assert office.mailroom.unhandled(Recipient.BROKER) == ()
+        assert office.answers == []
+
+
+def test_a_clock_that_cannot_be_read_is_news_of_the_account():
+    with an_office(exchange=FakeExchange(is_open=False)) as office:
+        office.exchange.plan("clock", BrokerUnavailable("http 503"), times=2)
+        looked = looks_at_the_clock(office)
+        office.desk.submit(office.write(a_wait(ask=1)))
+        assert looked.wait(LIMIT_S)
+        office.desk.submit(office.write(a_wait(ask=2)))
+
+        (judged,) = office.wait(1)
+        assert judged == mail.BrokerJudged(stream=None, rest_ok=False, detail="http 503")
+        assert [envelope.message for envelope in office.mailroom.unhandled(Recipient.TRADING)] == [judged]
+
+
+def looks_at_the_clock(office: Office) -> threading.Event:
+    """Set once the clock was read."""
+    looked = threading.Event()
+
+    def note(name, _about):
+        if name == "clock":
+            looked.set()
+
+    office.exchange.before = note
+    return looked

@@ -146,7 +146,7 @@ def test_reads_leave_room_for_sells_and_cancels():
 
 
 def test_buys_and_proofs_leave_a_little_room_too():
-    for kind in (Kind.BUY, Kind.PROOF):
+    for kind in (Kind.BUY, Kind.PROOF, Kind.GATE):
         pacer = Pacer(100)
         while pacer.next_slot(0.0, kind) <= 0:
             pacer.take(0.0, kind)
@@ -158,11 +158,21 @@ def test_the_important_go_first():
     accepted = send_all(
         Pacer(200),
         CountingBroker(200),
-        [Kind.READ, Kind.BUY, Kind.PROOF, Kind.SELL, Kind.CANCEL],
+        [Kind.READ, Kind.BUY, Kind.PROOF, Kind.GATE, Kind.SELL, Kind.CANCEL],
         workers=1,
     )
 
-    assert sorted(accepted, key=accepted.__getitem__) == [4, 3, 2, 1, 0]
+    assert sorted(accepted, key=accepted.__getitem__) == [5, 4, 3, 2, 1, 0]
+
+
+def test_the_gates_look_waits_for_no_slot_that_a_buy_would_not_wait_for():
+    pacer = Pacer(100)
+    while pacer.next_slot(0.0, Kind.BUY) <= 0:
+        pacer.take(0.0, Kind.BUY)
+    pacer.give_back()
+
+    assert pacer.next_slot(0.0, Kind.GATE) <= 0
+    assert pacer.next_slot(0.0, Kind.PROOF) > 0
 
 
 def test_a_limit_of_one_a_minute_still_moves():

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from messages.broker import FetchFailed, FetchOrder, FetchSnapshot
+from messages.broker import FetchFailed, FetchOrder, FetchSnapshot, StopWatching
 from messages.control import Deadline
 from messages.orders import (
     Evidence,
     OrderStatus,
     OrderUpdated,
+    RunEnded,
     SnapshotPurpose,
     SnapshotReady,
     SnapshotUnavailable,
@@ -206,3 +207,29 @@ def test_a_clock_that_is_turned_back_loses_no_order_from_the_lists():
     desk.give(t.ask(2), t.brought(t.a_snapshot(clock_s=0), 2))
 
     assert desk.run.orders_after < t.BROKER_NOON
+
+
+def test_a_run_that_ends_while_it_waits_for_the_market_stops_the_watch():
+    desk = t.Desk()
+    desk.give(t.ask(1, SnapshotPurpose.OPEN))
+
+    sent = desk.give(RunEnded(run_id=t.RUN, outcome="aborted", reason=None))
+
+    assert t.kinds(sent) == ["StopWatching"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [t.ask(1, SnapshotPurpose.OPEN), t.brought(t.a_snapshot(), 1, SnapshotPurpose.OPEN)],
+        [t.ask(1, SnapshotPurpose.OPEN), t.brought(t.a_snapshot(), 1, SnapshotPurpose.OPEN), t.ask(2)],
+        [t.ask()],
+        [t.place(S1)],
+    ],
+    ids=["open by now", "open, and looked at", "another look", "no look"],
+)
+def test_a_run_that_waits_for_no_market_stops_nothing(before):
+    desk = t.Desk()
+    desk.give(*before, RunEnded(run_id=t.RUN, outcome="aborted", reason=None))
+
+    assert desk.all_of(StopWatching) == []
