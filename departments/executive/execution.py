@@ -745,8 +745,10 @@ class _Machine:
                     step = self.enter_gate(run, proved)
                     return replace(step, notes=(note, *step.notes))
                 live = tuple(leg.leg for leg in run.sells if leg.live)
-                if phase.canceling or not live:
+                if phase.canceling:
                     return Step(phase)
+                if not live:  # between two attempts to send: judge again, so that there is a bound
+                    return Step(phase, (self.silence(run),))
                 cancel = CancelOrders(run_id=run.run_id, legs=live, reason="SELLs fell short: resize")
                 stuck = self.timer(run, Deadline.CANCEL_STUCK, self.settings.executive.cancel_stuck_s)
                 outgoing = (Outgoing(Recipient.TRADING, cancel), stuck)

@@ -11,7 +11,7 @@ from departments.operations.department import OperationsDepartment
 from messages.orders import PlaceOrders
 from messages.reviews import Decision
 from messages.snapshots import BrokerStatus, ClockFacts
-from messages.values import Side, client_order_id_for
+from messages.values import AccountName, Side, client_order_id_for
 from tests.builders.plans import a_plan
 from tests.builders.portfolio import (
     NOW,
@@ -56,7 +56,9 @@ def test_the_33rd_position():
 
     verdict = verdict_on(at_submission((new,), look))
     at_gate = verdict_on(at_recheck((new,), look, gate_money(proceeds=0, cash_before=50_000)))
-    fitted = answer(OperationsDepartment(), to_fit((new,), look, gate_money(proceeds=0, cash_before=50_000)))
+    fitted = answer(
+        OperationsDepartment(AccountName("paper")), to_fit((new,), look, gate_money(proceeds=0, cash_before=50_000))
+    )
 
     for told in (verdict, at_gate, fitted):
         assert became_of(told) == {"B01": (Decision.DROP, 0, ["POSITIONS_ABOVE_MAX"])}
@@ -191,7 +193,7 @@ def test_the_cash_that_goes_negative_through_orders_in_flight():
 
     told = [
         verdict_on(at_submission((more,), look)),
-        answer(OperationsDepartment(), to_fit((more,), look, money)),
+        answer(OperationsDepartment(AccountName("paper")), to_fit((more,), look, money)),
         verdict_on(at_recheck((more,), look, money)),
     ]
 
