@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 View = Mapping[str, Any]
 TRADING_STYLES = {"HALTED": "bold red", "REDUCING": "bold yellow"}
 
+DENIED_COLUMNS = ("leg", "side", "symbol", "became", "code", "rule, figure, limit and where it stands")
+REJECTED_COLUMNS = ("leg", "side", "symbol", "status", "Alpaca's words")
+
 
 def print_firm(view: View) -> None:
     """The firm as a whole."""
@@ -66,7 +69,7 @@ def print_report(view: View) -> None:
         by = f" (set by {words(change['by'])})" if change["by"] else ""
         because = f": {words(change['reason'])}{by}" if change["reason"] else ""
         screen.print(f"{clock_time(change['at'])} trading {change['state']}{because}", style="yellow")
-    _print_violations(screen, view)
+    _print_refusals(screen, view)
     _print_times(screen, view["gate"])
     screen.print(money_table(view))
     if view["phase"] == "rejected":
@@ -179,7 +182,7 @@ def _policy(view: View) -> str:
 
 def _print_violations(screen: "Console", view: View) -> None:
     for leg in view["legs"]:
-        word = {"dropped": "REJECTED", "planned": "REJECTED"}.get(leg["status"], "CUT")
+        word = {"dropped": "DENIED", "planned": "DENIED"}.get(leg["status"], "CUT")
         if leg.get("reason"):
             screen.print(f"{leg['symbol']}: {words(leg['reason'])}", style="yellow")
         for violation in leg["violations"]:
@@ -188,9 +191,33 @@ def _print_violations(screen: "Console", view: View) -> None:
     for violation in view.get("violations", ()):
         if violation in told:
             continue
-        screen.print(f"REJECTED: {violation_words(violation)}", style="red")
+        screen.print(f"DENIED: {violation_words(violation)}", style="red")
     for violation in view.get("breaches", ()):
         screen.print(f"was broken before the plan: {violation_words(violation)}", style="dim")
+
+
+def _print_refusals(screen: "Console", view: View) -> None:
+    """What the house's own rules denied, and what Alpaca rejected: two tables, since they are two different things."""
+    if view["denied"]:
+        denied = [_denied_row(one) for one in view["denied"]]
+        screen.print(table("Denied by the firm's own rules", DENIED_COLUMNS, denied))
+    if view["rejected"]:
+        screen.print(table("Rejected by Alpaca", REJECTED_COLUMNS, [_rejected_row(one) for one in view["rejected"]]))
+    rejected = {one["leg"] for one in view["rejected"]}
+    for leg in view["legs"]:
+        if leg.get("reason") and leg["leg"] not in rejected:
+            screen.print(f"{leg['symbol']}: {words(leg['reason'])}", style="yellow")
+    for violation in view["breaches"]:
+        screen.print(f"was broken before the plan: {violation_words(violation)}", style="dim")
+
+
+def _denied_row(one: View) -> tuple[object, ...]:
+    side = one["side"].upper() if one["side"] else None
+    return (one["leg"] or "plan", side, one["symbol"], one["became"], one["code"], violation_words(one))
+
+
+def _rejected_row(one: View) -> tuple[object, ...]:
+    return (one["leg"], one["side"].upper(), one["symbol"], one["status"], one["reason"])
 
 
 def violation_words(violation: View) -> str:

@@ -19,6 +19,7 @@ from messages.reviews import Violation
 from messages.values import AccountName, Recipient, RunId, Side
 
 BPS = Decimal(10_000)
+REJECTED_BY_BROKER = frozenset({OrderStatus.REFUSED, OrderStatus.REJECTED})
 SHOWN_STATUS = {OrderStatus.ABSENT: "unknown", OrderStatus.REPLACED: "canceled"}
 
 
@@ -138,6 +139,8 @@ def view_phase(phase: Phase) -> dict[str, Any]:
             {"state": change.state.value, "reason": change.reason, "by": change.by, "at": _time(change.at)}
             for change in run.trading
         ],
+        "denied": _denied(run),
+        "rejected": _rejected(run),
         "verification": {
             "ok": run.verified,
             "differences": [{"what": d.what, "expected": d.expected, "seen": d.seen} for d in run.differences],
@@ -215,6 +218,38 @@ def _leg(run: Run, leg: Leg) -> dict[str, Any]:
     if leg.qty != leg.trade.qty:
         view["planned_qty"] = str(leg.trade.qty)
     return view
+
+
+def _denied(run: Run) -> list[dict[str, Any]]:
+    """What our own rules cut or kept from being sent, each with its reason and a code of ours."""
+    told = [
+        {
+            "symbol": leg.trade.symbol,
+            "side": leg.trade.side.value,
+            "became": "dropped" if leg.dropped or leg.given_up else "cut",
+            **_violation(violation),
+        }
+        for leg in _in_order(run)
+        for violation in leg.violations
+    ]
+    of_legs = {violation for leg in run.legs for violation in leg.violations}
+    of_plan = [violation for violation in run.rejections if violation not in of_legs]
+    return told + [{"symbol": None, "side": None, "became": "dropped", **_violation(one)} for one in of_plan]
+
+
+def _rejected(run: Run) -> list[dict[str, Any]]:
+    """What Alpaca refused at the POST, or took and rejected, in its own words."""
+    return [
+        {
+            "leg": leg.leg,
+            "symbol": leg.trade.symbol,
+            "side": leg.trade.side.value,
+            "status": leg.order.status.value,
+            "reason": leg.order.reason,
+        }
+        for leg in _in_order(run)
+        if leg.order is not None and leg.order.status in REJECTED_BY_BROKER
+    ]
 
 
 def _gate(run: Run) -> dict[str, Any]:

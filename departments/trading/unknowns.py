@@ -72,7 +72,8 @@ def refused(sheet: Sheet, record: OrderRecord, message: OrderRefused) -> None:
     if not isinstance(record.standing, Intended):
         sheet.note_order("order.refusal_ignored", record, level="warning", reason=message.message)
         return
-    words = f"{message.message} (HTTP {message.status_code})"
+    code = "" if message.code is None else f", code {message.code}"
+    words = f"{message.message} (HTTP {message.status_code}{code})"
     if message.resend or isinstance(record.standing.before, Absent):
         _become_unknown(sheet, record, f"the resend was refused, which proves nothing: {words}")
     elif _is_taken(message):

@@ -14,10 +14,12 @@ from messages.control import AbortRun, Deadline, HaltTrading
 from messages.message import Message
 from messages.orders import OrderStatus
 from messages.plans import SubmitPlan
-from messages.values import Recipient, Side
+from messages.reviews import ReviewPlan, Violation
+from messages.values import LegId, Recipient, Side
+from scripts.run_tables import print_report
 from tests.builders.plans import ACCOUNT, NOW, a_plan, a_submission, run_id_of, some_settings
 from tests.fakes.mailroom import FakeMailroom
-from tests.unit.executive.machine import Driver
+from tests.unit.executive.machine import Driver, decisions
 
 CONTRACT = {
     "run_id", "plan_id", "plan_sha256", "account", "phase", "outcome", "reason", "waiting_for", "policy", "started_at",
@@ -275,3 +277,76 @@ def test_times_are_utc_with_a_z():
     driver.now = NOW + timedelta(seconds=1)
 
     assert shown(driver.begin())["started_at"] == "2025-11-10T15:09:13Z"
+
+
+TOO_SMALL = Violation(
+    code="POSITION_VALUE_BELOW_MIN",
+    leg=LegId("B01"),
+    rule="minimum position value in USD",
+    figure="480",
+    limit="500",
+    file="compliance_config.yaml",
+    key="position_sizing.min_position_value",
+)
+
+
+def denied_and_rejected() -> Driver:
+    """Ours: B01 too small. Alpaca's: B02 refused at the POST, B03 taken and rejected. B04 is filled."""
+    driver = Driver.of(a_plan(sells=0, buys=4)).to_rechecking()
+    legs = [
+        leg.model_copy(update={"decision": "drop", "qty": Decimal(0), "violations": (TOO_SMALL,)})
+        if leg.leg == "B01"
+        else leg
+        for leg in decisions(driver.last_sent(ReviewPlan).trades)
+    ]
+    driver.review(legs=tuple(legs))
+    driver.order("B02", OrderStatus.REFUSED, reason="403 40310000: insufficient buying power")
+    driver.order("B03", OrderStatus.REJECTED, reason="the broker took the order and rejected it")
+    return driver.fill("B04")
+
+
+def test_what_we_denied_and_what_the_broker_rejected_are_told_apart():
+    view = shown(denied_and_rejected())
+
+    assert [(one["leg"], one["code"], one["became"], one["figure"], one["key"]) for one in view["denied"]] == [
+        ("B01", "POSITION_VALUE_BELOW_MIN", "dropped", "480", "position_sizing.min_position_value")
+    ]
+    assert [(one["leg"], one["status"], one["reason"]) for one in view["rejected"]] == [
+        ("B02", "refused", "403 40310000: insufficient buying power"),
+        ("B03", "rejected", "the broker took the order and rejected it"),
+    ]
+    by_leg = {leg["leg"]: leg for leg in view["legs"]}
+    assert (by_leg["B01"]["status"], by_leg["B01"]["reason"]) == ("dropped", None)
+    assert [by_leg[leg]["violations"] for leg in ("B02", "B03", "B04")] == [[], [], []]
+
+
+def test_a_plan_rejected_as_a_whole_tells_its_reason_once():
+    doubled = TOO_SMALL.model_copy(update={"code": "LEG_DOUBLED", "leg": None, "file": None, "key": None})
+    driver = Driver.of(a_plan(sells=0, buys=1)).begin().look()
+    legs = tuple(
+        leg.model_copy(update={"decision": "drop", "qty": Decimal(0), "violations": (TOO_SMALL,)})
+        for leg in decisions(driver.last_sent(ReviewPlan).trades)
+    )
+    driver.review(rejected=True, legs=legs, violations=(doubled,))
+
+    view = shown(driver)
+
+    assert [(one["leg"], one["code"]) for one in view["denied"]] == [
+        ("B01", "POSITION_VALUE_BELOW_MIN"),
+        (None, "LEG_DOUBLED"),
+    ]
+    assert view["rejected"] == []
+
+
+def test_the_report_shows_them_in_two_tables(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    print_report(shown(denied_and_rejected()))
+
+    ours, alpacas = capsys.readouterr().out.split("Rejected by Alpaca")
+    assert "Denied by the firm's own rules" in ours
+    assert "POSITION_VALUE_BELOW_MIN" in ours
+    assert "compliance_config.yaml: position_sizing.min_position_value" in " ".join(ours.split())
+    assert "insufficient buying power" in alpacas
+    assert "insufficient buying power" not in ours
+    assert "POSITION_VALUE_BELOW_MIN" not in alpacas

@@ -116,7 +116,7 @@ def test_a_first_refusal_is_a_fact_about_the_leg():
 
     update = desk.last_update(S1)
     assert (update.status, update.evidence) == (OrderStatus.REFUSED, Evidence.REST)
-    assert update.reason == "insufficient buying power (HTTP 403)"
+    assert update.reason == "insufficient buying power (HTTP 403, code 40310000)"
     assert desk.run.is_settled
 
 
