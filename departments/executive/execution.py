@@ -134,7 +134,7 @@ END_EVENTS = {
 }
 PLACE_AGAIN_S = 1
 STALE_AGAIN_S = 0.5
-"""Orders that waited too long for their turn come back one after the other: time enough to take them together."""
+"""BUYs that waited too long for their turn come back one after the other: time enough to take them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,7 +446,8 @@ class _Machine:
                 step = self.judge_buying(phase) if isinstance(phase, Buying) else Step(phase)
                 return replace(step, notes=(*notes, *denials, *step.notes))
             case NotSentReason.HALTED | NotSentReason.REDUCING | NotSentReason.INTENT_STALE:
-                wait_s = STALE_AGAIN_S if event.reason is NotSentReason.INTENT_STALE else PLACE_AGAIN_S
+                stale = event.reason is NotSentReason.INTENT_STALE and isinstance(phase, Buying)
+                wait_s = STALE_AGAIN_S if stale else PLACE_AGAIN_S
                 return Step(phase, (self.timer(run, Deadline.PLACE_AGAIN, wait_s),), notes)
             case NotSentReason.APPROVAL_EXPIRED | NotSentReason.RUN_ENDED:
                 return Step(phase, (), notes)  # the word that ends the run is on its way
