@@ -44,7 +44,7 @@ What was broken before the plan (number of positions, gross exposure, positions 
 refuses nothing; no BUY may worsen it.
 """
 LOSSES = """
-Judged on every look that a plan, or its BUYs at the gate, are reviewed on (`losses.py`). A loss above its limit
+Judged on every look that a plan, or its BUYs at the gate, are reviewed on (`losses.py: broken_losses`). A larger loss
 sets the account's trading state; a limit that is on and can't be reckoned sets REDUCING. `firm resume` alone lifts it;
 while the breach stands, the next look sets it again and says so. Deposits and withdrawals are equity, too.
 """

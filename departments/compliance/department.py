@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from departments.compliance.review import review
+from departments.compliance.states import losses
 from departments.office.department import Handled, Note
 from departments.office.settings import Settings
 from departments.rulebook.context import why
 from departments.rulebook.limits import limits_of
-from departments.rulebook.losses import losses
 from messages.envelope import Envelope, Outgoing
 from messages.plans import Trade
 from messages.reviews import Decision, LegDecision, PlanReviewed, ReviewPlan

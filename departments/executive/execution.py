@@ -75,6 +75,7 @@ from departments.office.settings import Settings
 from departments.rulebook.context import why
 from departments.rulebook.hours import why_closed
 from departments.rulebook.limits import limits_of
+from departments.rulebook.losses import broken_losses
 from departments.rulebook.money import money_seen
 from departments.rulebook.needs import history_needed
 from departments.rulebook.standing import still_stand
@@ -881,7 +882,11 @@ class _Machine:
     def stand_ready(self, ahead: Ahead, fit: FitBuys) -> bool:
         """Whether the BUYs are those that both departments let pass whole, and pass whole on the gate's own look."""
         same = {trade.leg for trade in fit.trades} == set(ahead.order)
-        return ahead.stands and same and still_stand(fit, limits_of(self.settings))
+        if not (ahead.stands and same):
+            return False
+        limits = limits_of(self.settings)
+        # What a loss asks for is Compliance's to say: with one the BUYs go the long way.
+        return not broken_losses(fit.snapshot, fit.history, limits) and still_stand(fit, limits)
 
     def in_fitting(self, phase: Fitting, event: RunMessage) -> Step:
         match event:

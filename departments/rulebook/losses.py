@@ -1,19 +1,18 @@
-"""What the limits on losses ask of the trading state: equity against the last close and against the highest, pure.
+"""The limits on losses: equity against the last close and against the highest. Pure.
 
-A limit that is on and can't be reckoned asks for REDUCING at the least: missing data is no small loss. Deposits and
-withdrawals are part of the equity; a withdrawal looks like a loss until the next close.
+A limit that is on and can't be reckoned is broken, too: missing data is no small loss. Deposits and withdrawals are
+part of the equity; a withdrawal looks like a loss until the next close.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from functools import reduce
 
 from departments.rulebook.context import fraction_of, plain
 from departments.rulebook.limits import MAX_DAILY_LOSS, MAX_DRAWDOWN, Limits, Place
 from departments.rulebook.money import EXACT_DIGITS
-from messages.reviews import LossVerdict, Violation
+from messages.reviews import Violation
 from messages.snapshots import History, Snapshot
-from messages.values import TradingState, stricter
+from messages.values import TradingState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,9 @@ class Measure:
     place: Place
 
 
-def losses(snapshot: Snapshot, history: History | None, limits: Limits) -> LossVerdict | None:
+def broken_losses(
+    snapshot: Snapshot, history: History | None, limits: Limits
+) -> tuple[tuple[TradingState, Violation], ...]:
     """Hold a look against the limits on losses.
 
     Args:
@@ -47,17 +48,12 @@ def losses(snapshot: Snapshot, history: History | None, limits: Limits) -> LossV
         limits: The house's figures.
 
     Returns:
-        The strictest state that is asked for, and why; None while every limit holds.
+        For each limit that is broken the state that it asks for, and why. One that can't be reckoned asks for REDUCING.
     """
     equity_usd = None if snapshot.account is None else snapshot.account.equity_usd
     with localcontext(prec=EXACT_DIGITS):
         judged = [_judge(measure, equity_usd) for measure in measures(snapshot, history, limits)]
-    found = [one for one in judged if one is not None]
-    if not found:
-        return None
-    state = reduce(stricter, (asked for asked, _ in found))
-    found.sort(key=lambda one: one[0] is not state)
-    return LossVerdict(state=state, violations=tuple(violation for _, violation in found))
+    return tuple(one for one in judged if one is not None)
 
 
 def measures(snapshot: Snapshot, history: History | None, limits: Limits) -> tuple[Measure, ...]:

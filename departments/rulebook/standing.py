@@ -5,7 +5,6 @@ from decimal import localcontext
 from departments.rulebook.context import Context
 from departments.rulebook.fitting import by_priority, fit, let_in
 from departments.rulebook.limits import Limits
-from departments.rulebook.losses import losses
 from departments.rulebook.money import EXACT_DIGITS
 from departments.rulebook.plan_rules import against_plan
 from departments.rulebook.portfolio import View, look, open_book
@@ -21,8 +20,6 @@ def still_stand(ask: FitBuys, limits: Limits) -> bool:
     with localcontext(prec=EXACT_DIGITS):
         view = look(ask.snapshot, run_id=ask.run_id, buys=True, history=ask.history, today=ask.today)
         if not isinstance(view, View) or against_plan(ask.trades, view):
-            return False
-        if losses(ask.snapshot, ask.history, limits) is not None:  # Compliance must tell what becomes of the account
             return False
         context = Context(view=view, book=open_book(view, sells=(), money=ask.money, limits=limits), limits=limits)
         if limits.max_sector_fraction is not None:  # fractions of a whole that hangs on all of them

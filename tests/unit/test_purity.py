@@ -18,7 +18,7 @@ READS_A_CLOCK = {"now", "utcnow", "today"}
 TOUCHES = {"open", "print", "input"}
 
 PURE = {
-    "compliance": "department review",
+    "compliance": "department review states",
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": (
         "checklist checklist_facts department done grown interlock limits_check new_york sentences "

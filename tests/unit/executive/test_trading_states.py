@@ -2,6 +2,7 @@
 
 import pytest
 
+from departments.executive import execution
 from departments.executive.execution import Step, _Machine
 from departments.executive.phases import (
     AwaitingOpen,
@@ -26,7 +27,8 @@ from messages.orders import NotSentReason, OrderStatus, PlaceOrders
 from messages.reviews import LossVerdict, Violation
 from messages.values import Side, TradingState
 from tests.builders.plans import a_plan
-from tests.unit.executive.machine import CASH, Driver, held_for
+from tests.unit.executive.machine import CASH, Driver, a_snapshot, held_for
+from tests.unit.executive.test_ahead import gate, made_ready, market
 from tests.unit.executive.test_execution import WAYS, at, every_event
 
 REDUCING, HALTED = TradingState.REDUCING, TradingState.HALTED
@@ -292,6 +294,37 @@ def test_a_rejected_plan_ends_and_the_account_is_told_all_the_same(state):
 
     assert driver.phase.outcome is Outcome.REJECTED
     assert len(driver.all_sent(HaltTrading if state is HALTED else ReduceTrading)) == 1
+
+
+def test_buys_that_stand_ready_are_dropped_at_the_gate_while_reducing():
+    driver = reduce(made_ready())
+
+    driver.fill("S01", "S02").look()
+
+    assert isinstance(driver.phase, Verifying)
+    assert driver.placed(Side.BUY) == []
+
+
+def lost_at_the_gate(driver: Driver) -> Driver:
+    driver.fill(*(leg.leg for leg in driver.run.sells))
+    account = a_snapshot(driver.run).account
+    lower = account.model_copy(update={"equity_usd": account.last_equity_usd * 94 / 100})
+    return driver.look(**market(driver.run), account=lower)
+
+
+def test_a_loss_on_the_gates_look_sends_buys_that_stand_ready_to_be_reviewed():
+    assert isinstance(gate(made_ready()).phase, Buying)
+
+    driver = lost_at_the_gate(made_ready())
+
+    assert isinstance(driver.phase, Fitting)
+    assert driver.placed(Side.BUY) == []
+
+
+def test_a_gate_that_forgets_the_losses_is_found_out(monkeypatch):
+    monkeypatch.setattr(execution, "broken_losses", lambda *_: ())
+
+    assert isinstance(lost_at_the_gate(made_ready()).phase, Buying)
 
 
 # -- what people are shown ---------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from departments.compliance.department import ComplianceDepartment
+from departments.compliance.states import losses
 from departments.rulebook.limits import limits_of
-from departments.rulebook.losses import losses
 from departments.rulebook.needs import history_needed
 from messages.reviews import PlanReviewed
-from messages.snapshots import History, HistoryPart, Snapshot
+from messages.snapshots import EquityFacts, History, HistoryPart, Snapshot
 from messages.values import Recipient, TradingState
-from tests.builders.portfolio import NOW, account, at_submission, buy, enveloped, past_with_closes, settings, snapshot
+from tests.builders.portfolio import NOW, account, at_submission, buy, enveloped, settings, snapshot
 
 REDUCING, HALTED = TradingState.REDUCING, TradingState.HALTED
 OFF = {"max_daily_loss_fraction": None, "max_drawdown_fraction": None}
@@ -30,6 +30,17 @@ BOTH = limits(max_daily_loss_fraction="0.05", max_drawdown_fraction="0.20")
 
 
 NO_CLOSES = History(read_at=NOW)
+
+
+def past_with_closes(look, *, highest):
+    day = NOW.date()
+    closes = EquityFacts(
+        since=day,
+        highest_close_usd=Decimal(highest),
+        highest_close_day=day,
+        last_close_usd=look.account.last_equity_usd,
+    )
+    return History(read_at=NOW, equity=closes)
 
 
 def a_look(equity, last="100000"):
@@ -80,7 +91,7 @@ def test_a_drawdown_inside_on_and_outside_the_limit(equity, expected):
         (Snapshot(begun_at=NOW), None, DAILY, "DAILY_LOSS_UNKNOWN"),
         (a_look("100000", last="0"), None, DAILY, "DAILY_LOSS_UNKNOWN"),
         (a_look("100000", last="-1"), None, DAILY, "DAILY_LOSS_UNKNOWN"),
-        (Snapshot(begun_at=NOW), past_with_closes(a_look("100000")), DRAWDOWN, "DRAWDOWN_UNKNOWN"),
+        (Snapshot(begun_at=NOW), past_with_closes(a_look("100000"), highest=1), DRAWDOWN, "DRAWDOWN_UNKNOWN"),
         (a_look("100000"), None, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
         (a_look("100000", last="0"), NO_CLOSES, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
         (Snapshot(begun_at=NOW), NO_CLOSES, DRAWDOWN, "DRAWDOWN_UNKNOWN"),
