@@ -57,6 +57,11 @@ class Trade(Record):
     earnings_date: date | None = None
 
 
+def usual_time_in_force(side: Side, *, protected: bool) -> TimeInForce:
+    """How long an order stands where its plan doesn't say: a protected BUY till canceled, for its exits share it."""
+    return TimeInForce.GTC if protected and side is Side.BUY else TimeInForce.DAY
+
+
 class Plan(Record):
     """A plan as its file says it.
 

@@ -21,7 +21,7 @@
     Stopping      nothing live                             Verifying
     Verifying     an order not found before appears        Stopping (cancel, confirm), the outcome unchanged
     Verifying     as expected                              Ended(completed | aborted | expired)
-    Verifying     otherwise, after verify_wait_s           Held(verification_mismatch) until released
+    Verifying     otherwise, after verify_wait_s           Held(verification_mismatch | unprotected) until released
     any           HaltRun                                  Held(halted), resume_to the phase
     any           ReduceRun, a loss limit: reducing        goes on; BUYs not yet sent are dropped where they would be
     any           a loss limit: halted                     Held(halted), as by HaltRun
@@ -69,7 +69,7 @@ from departments.executive.phases import (
 )
 from departments.executive.proof import missing_proof
 from departments.executive.run import TRADING_REDUCING, Ahead, GateRecord, Leg, Run
-from departments.executive.verification import verify
+from departments.executive.verification import unprotected, verify
 from departments.office.department import Note
 from departments.office.settings import Settings
 from departments.rulebook.context import why
@@ -133,6 +133,8 @@ END_EVENTS = {
     Outcome.ABORTED: "run.aborted",
     Outcome.EXPIRED: "run.expired",
 }
+ACKNOWLEDGED = frozenset({HoldReason.VERIFICATION_MISMATCH, HoldReason.UNPROTECTED})
+"""What a release takes note of and ends the run by."""
 PLACE_AGAIN_S = 1
 STALE_AGAIN_S = 0.5
 """BUYs that waited too long for their turn come back one after the other: time enough to take them together."""
@@ -372,7 +374,7 @@ class _Machine:
         if phase.reason in {HoldReason.SELL_SHORTFALL, HoldReason.SELL_TIMEOUT}:
             legs = (replace(leg, resends=0) for leg in inner.run.legs if leg.absent)
             inner = with_run(inner, replace(inner.run.with_legs(legs), released=True))
-        if phase.reason is HoldReason.VERIFICATION_MISMATCH and isinstance(inner, Verifying):
+        if phase.reason in ACKNOWLEDGED and isinstance(inner, Verifying):
             step = self.end(inner.run, inner.outcome, inner.reason or "verification mismatch acknowledged")
         else:
             step = self.lift(replace(phase, resume_to=inner))
@@ -1071,7 +1073,8 @@ class _Machine:
             return replace(step, notes=(Note("verification.ok"), *step.notes))
         told = "; ".join(f"{d.what}: expected {d.expected}, was {d.seen}" for d in differences)
         if phase.last_try:
-            step = self.hold(phase, HoldReason.VERIFICATION_MISMATCH, told)
+            alone = differences == unprotected(run, snapshot)
+            step = self.hold(phase, HoldReason.UNPROTECTED if alone else HoldReason.VERIFICATION_MISMATCH, told)
             note = Note("verification.failed", {"differences": told}, "error")
             return replace(step, notes=(note, *step.notes))
         poll = self.timer(run, Deadline.VERIFY_POLL, self.settings.executive.verify_poll_s)

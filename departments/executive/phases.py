@@ -37,6 +37,7 @@ class HoldReason(StrEnum):
     TRADE_BUST = "trade_bust"
     ACCOUNT_BLOCKED = "account_blocked"
     VERIFICATION_MISMATCH = "verification_mismatch"
+    UNPROTECTED = "unprotected"
     DEAD_LETTER = "dead_letter"
     REPLAY_MISMATCH = "replay_mismatch"
     FOREIGN_ORDER = "foreign_order"

@@ -3,7 +3,7 @@
 The run is executed from the bytes read here, named by their SHA-256; the file may change or vanish afterwards.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from departments.office.bad_input import BadInput, shown, suggestion
 from departments.office.strict_fields import FieldReader
 from departments.office.strict_tree import Node, Scalar
 from departments.office.strict_yaml import parse, read_bytes
-from messages.plans import Plan, Trade
+from messages.plans import Plan, Trade, usual_time_in_force
 from messages.values import (
     AccountName,
     Funding,
@@ -151,7 +151,7 @@ class _PlanReader:
             "reference_price_usd": read.decimal(fields.get("reference_price"), where=f"{where}: reference_price"),
             "order_type": order_type or OrderType.MARKET,
             "limit_price_usd": self._tick(fields.get("limit_price"), where=f"{where}: limit_price"),
-            "time_in_force": time_in_force or TimeInForce.DAY,
+            "time_in_force": time_in_force or self._usual_time_in_force(side, fields),
             "sector": read.text(fields.get("sector"), where=f"{where}: sector"),
             "score": read.decimal(fields.get("score"), where=f"{where}: score", positive=False),
             "stop_loss_usd": self._tick(fields.get("stop_loss"), where=f"{where}: stop_loss"),
@@ -171,6 +171,10 @@ class _PlanReader:
             first = error.errors(include_url=False, include_context=False)[0]
             read.note(node.line, f"{where}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
             return None
+
+    def _usual_time_in_force(self, side: Side | None, fields: Mapping[str, Node]) -> TimeInForce:
+        protected = any(fields.get(name) is not None for name in ("stop_loss", "take_profit"))
+        return usual_time_in_force(side or Side.SELL, protected=protected)
 
     def _tick(self, node: Node | None, *, where: str) -> Decimal | None:
         """Read a price that goes to the broker: 2 decimals from $1, 4 below. Source: Alpaca, orders."""

@@ -6,9 +6,11 @@ from decimal import Decimal
 from departments.executive.proof import is_terminal
 from departments.executive.run import ZERO, Difference, Leg, Run
 from messages.orders import OrderStatus
-from messages.snapshots import Snapshot
+from messages.snapshots import OrderFacts, Snapshot
 from messages.values import Side
 
+STOPS = frozenset({"stop", "stop_limit", "trailing_stop"})
+TARGETS = frozenset({"limit"})
 CASH_TOLERANCE_USD = Decimal(5)
 CASH_TOLERANCE_FRACTION = Decimal("0.0005")
 """Five basis points of the turnover: regulatory fees, and the rounding of average prices."""
@@ -20,7 +22,32 @@ def verify(run: Run, snapshot: Snapshot) -> tuple[Difference, ...]:
     Returns:
         What differs; empty when all is as expected. A part that could not be read is a difference.
     """
-    return (*_orders(run, snapshot), *_positions(run, snapshot), *_cash(run, snapshot))
+    return (*_orders(run, snapshot), *_positions(run, snapshot), *_cash(run, snapshot), *unprotected(run, snapshot))
+
+
+def unprotected(run: Run, snapshot: Snapshot) -> tuple[Difference, ...]:
+    """Shares that were bought under a stop or a target which doesn't stand at Alpaca; see docs/adr/0007."""
+    return tuple(_protections(run, snapshot))
+
+
+def _protections(run: Run, snapshot: Snapshot) -> Iterator[Difference]:
+    seen = {order.client_order_id: order for order in snapshot.run_orders or ()}
+    for leg in run.buys:
+        trade, order = leg.trade, seen.get(run.client_order_id(leg))
+        wanted = {"stop": (trade.stop_loss_usd, STOPS), "target": (trade.take_profit_usd, TARGETS)}
+        for name, (price_usd, types) in wanted.items():
+            if price_usd is None or not leg.filled_qty:
+                continue
+            children = () if order is None else order.legs
+            covered = max((_standing_qty(child) for child in children if child.order_type in types), default=ZERO)
+            if covered < leg.filled_qty:
+                expected = f"a {name} at ${price_usd} for {leg.filled_qty} {trade.symbol}"
+                yield Difference(what=f"protection {leg.leg}", expected=expected, seen=f"one for {covered}")
+
+
+def _standing_qty(child: OrderFacts) -> Decimal:
+    """The shares that an exit order has sold or still may."""
+    return child.filled_qty if is_terminal(child) or child.qty is None else child.qty
 
 
 def _orders(run: Run, snapshot: Snapshot) -> Iterator[Difference]:

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 
 from departments.rulebook.context import plain
-from messages.plans import Plan, Trade
-from messages.values import OrderType, TimeInForce
+from messages.plans import Plan, Trade, usual_time_in_force
+from messages.values import OrderType
 
 
 def plan_text(plan: Plan, *, remarks: Iterable[str] = ()) -> str:
@@ -29,6 +29,8 @@ def plan_text(plan: Plan, *, remarks: Iterable[str] = ()) -> str:
 
 
 def _trade(trade: Trade) -> str:
+    protected = trade.stop_loss_usd is not None or trade.take_profit_usd is not None
+    usual = usual_time_in_force(trade.side, protected=protected)
     fields = {
         "symbol": trade.symbol,
         "side": trade.side.value,
@@ -36,7 +38,7 @@ def _trade(trade: Trade) -> str:
         "reference_price": plain(trade.reference_price_usd),
         "order_type": None if trade.order_type is OrderType.MARKET else trade.order_type.value,
         "limit_price": None if trade.limit_price_usd is None else plain(trade.limit_price_usd),
-        "time_in_force": None if trade.time_in_force is TimeInForce.DAY else trade.time_in_force.value,
+        "time_in_force": None if trade.time_in_force is usual else trade.time_in_force.value,
         "sector": trade.sector,
         "score": None if trade.score is None else plain(trade.score),
         "stop_loss": None if trade.stop_loss_usd is None else plain(trade.stop_loss_usd),

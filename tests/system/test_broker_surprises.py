@@ -366,3 +366,32 @@ def test_a_buy_that_never_fills_is_cancelled_after_its_time_and_named(alone):
     assert leg_of(view, "BBB")["status"] == "filled"
     assert Decimal(view["money"]["spent"]) == 1800
     assert home.logged("buys.unfilled")[0]["symbols"] == "BAA"
+
+
+# Protection
+
+
+def under_a_stop():
+    text = small.plan((), ("BAA",), funding="buying_power")
+    return text.replace("{symbol: BAA,", '{symbol: BAA, stop_loss: "90",')
+
+
+def test_a_buy_under_a_stop_ends_with_the_stop_standing(stage):
+    view = stage.home.wait_end(stage.run(under_a_stop()))
+    entry, stop = stage.orders("BAA")
+
+    assert (view["outcome"], view["verification"]["ok"]) == ("completed", True)
+    assert (entry["side"], entry["status"], entry["filled_qty"]) == ("buy", "filled", "20")
+    assert (stop["side"], stop["status"], stop["qty"]) == ("sell", "new", "20")
+
+
+def test_a_position_that_ends_without_its_stop_holds_the_run_until_somebody_took_note(stage):
+    stage.paper.fault({**HALF, "symbol": "BAA", "side": "buy", "then": "cancel"})
+    run_id = stage.run(under_a_stop())
+    held = stage.home.wait_phase(run_id, "held")
+    stage.home.inside("release", run_id)
+    view = stage.home.wait_end(run_id)
+
+    assert held["reason"] == "unprotected"
+    assert [one["expected"] for one in held["verification"]["differences"]] == ["a stop at $90 for 10 BAA"]
+    assert (leg_of(view, "BAA")["filled_qty"], view["outcome"]) == ("10", "completed")

@@ -93,7 +93,7 @@ def facts_of(run: Run, leg: Leg) -> OrderFacts | None:
     order = leg.order
     if order is None or order.status not in BROKER_STATUS:
         return None
-    return OrderFacts(
+    entry = OrderFacts(
         order_id=order.order_id or OrderId("?"),
         client_order_id=run.client_order_id(leg),
         symbol=leg.trade.symbol,
@@ -108,6 +108,11 @@ def facts_of(run: Run, leg: Leg) -> OrderFacts | None:
         submitted_at=NOW,
         as_of=NOW,
     )
+    if leg.trade.stop_loss_usd is None or order.status is not OrderStatus.FILLED:
+        return entry
+    stands = {"order_id": OrderId(f"stop of {entry.order_id}"), "client_order_id": "alpacas-own", "side": Side.SELL}
+    stands |= {"order_type": "stop", "status": BrokerStatus.NEW, "raw_status": "new", "filled_qty": Decimal(0)}
+    return entry.model_copy(update={"legs": (entry.model_copy(update=stands),)})
 
 
 def a_snapshot(run: Run, **changes: Any) -> Snapshot:

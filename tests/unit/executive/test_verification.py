@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from departments.executive.verification import CASH_TOLERANCE_USD, verify
 from messages.orders import OrderStatus
 from messages.snapshots import BrokerStatus, PositionFacts
-from messages.values import OrderId
+from messages.values import OrderId, Side
 from tests.builders.plans import a_plan
 from tests.unit.executive.machine import CASH, PRICE, Driver, a_snapshot, positions_after
 
@@ -110,3 +110,70 @@ def test_cash_may_differ_by_the_tolerance_and_no_more(off):
     driver = bought()
 
     assert (whats(driver, cash=CASH + off) == []) is (abs(off) <= CASH_TOLERANCE_USD)
+
+
+# -- protection --------------------------------------------------------------------------------------------------------
+
+
+def an_exit(entry, kind, *, qty=None, status=BrokerStatus.NEW, filled=0):
+    return entry.model_copy(
+        update={
+            "order_id": OrderId(f"{kind} of {entry.order_id}"),
+            "client_order_id": f"alpacas-own-{kind}",
+            "side": Side.SELL,
+            "order_type": kind,
+            "qty": entry.qty if qty is None else Decimal(qty),
+            "status": status,
+            "raw_status": status.value,
+            "filled_qty": Decimal(filled),
+        }
+    )
+
+
+def protected(exits, *, bought_qty=None, stop="90", target=None) -> list[str]:
+    """What differs of a BUY of ten shares under a stop, with these exits at Alpaca."""
+    plan = a_plan(sells=0, buys=1)
+    (trade,) = plan.trades
+    trade = trade.model_copy(
+        update={"stop_loss_usd": stop and Decimal(stop), "take_profit_usd": target and Decimal(target)}
+    )
+    driver = Driver.of(plan.model_copy(update={"trades": (trade,)})).to_buying()
+    driver.order("B01", *((OrderStatus.FILLED,) if bought_qty is None else (OrderStatus.CANCELED, bought_qty)))
+    (entry,) = a_snapshot(driver.run).run_orders
+    listed = entry.model_copy(update={"legs": tuple(an_exit(entry, **one) for one in exits)})
+    return [
+        f"{one.what}: {one.expected}, {one.seen}"
+        for one in verify(driver.run, a_snapshot(driver.run, run_orders=(listed,)))
+    ]
+
+
+STOP, TARGET = {"kind": "stop"}, {"kind": "limit"}
+NONE = "protection B01: a stop at $90 for 10 BA, one for 0"
+
+
+@pytest.mark.parametrize(
+    ("exits", "target", "found"),
+    [
+        ([STOP], None, []),
+        ([STOP | {"status": BrokerStatus.HELD}, TARGET], "120", []),
+        ([STOP | {"status": BrokerStatus.FILLED, "filled": 10}], None, []),
+        ([], None, [NONE]),
+        ([STOP | {"status": BrokerStatus.CANCELED}], None, [NONE]),
+        ([STOP | {"qty": 9}], None, ["protection B01: a stop at $90 for 10 BA, one for 9"]),
+        ([TARGET], None, [NONE]),
+        ([STOP], "120", ["protection B01: a target at $120 for 10 BA, one for 0"]),
+    ],
+)
+def test_what_was_bought_under_a_stop_has_one(exits, target, found):
+    assert protected(exits, target=target) == found
+
+
+def test_an_entry_filled_in_part_and_canceled_leaves_shares_without_a_stop():
+    assert protected([STOP | {"status": BrokerStatus.CANCELED}], bought_qty=4) == [
+        "protection B01: a stop at $90 for 4 BA, one for 0"
+    ]
+
+
+def test_nothing_bought_needs_no_stop_and_what_asked_for_none_has_none():
+    assert protected([], bought_qty=0) == []
+    assert protected([], stop=None) == []
