@@ -36,8 +36,8 @@ def no_stop_lately(leg: Trade, context: Context) -> Violation | None:
     past = context.view.past
     figure = past.fills_missing(most + 1)
     if figure is None:
-        stopped = past.stopped.get(leg.symbol)
-        unknown = past.sold_somehow.get(leg.symbol)
+        stopped = past.digest.stopped.get(leg.symbol)
+        unknown = past.digest.sold_somehow.get(leg.symbol)
         if stopped is not None and past.trading_days_since(stopped) <= most:
             figure = f"{past.trading_days_since(stopped)} (sold by a stop on {stopped})"
         elif unknown is not None and past.trading_days_since(unknown) <= most:
@@ -61,7 +61,7 @@ def round_trip_is_left(leg: Trade, context: Context) -> Violation | None:
     past = context.view.past
     figure = past.fills_missing(ROUND_TRIP_DAYS)
     if figure is None:
-        count = past.trips.made + len(past.trips.bought_today & context.book.sold) + 1
+        count = past.round_trips + len(past.not_sold_since & context.book.sold) + 1
         if count <= most:
             return None
         figure = str(count)

@@ -1,11 +1,12 @@
 """How long Compliance takes over a large plan, 60 legs over 30 positions, and Operations over its BUYs; no network.
 
-Every round judges a snapshot of its own, so naming it (JSON and SHA-256) is in the figure, as it is in the daemon.
+Rules are as shipped, on ten trading days with some hundred executions. Every round judges a snapshot of its own, so
+naming it (JSON and SHA-256) is in the figure, as it is in the daemon; the history was named when it was read.
 """
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import median, quantiles
 
@@ -16,15 +17,27 @@ from messages.envelope import Envelope
 from messages.message import Message
 from messages.plans import Trade
 from messages.proposals import FitBuys
-from messages.reviews import Money, PlanReviewed, ReviewPlan, Stage
-from messages.snapshots import AccountFacts, AssetFacts, PositionFacts, QuoteFacts, Snapshot
-from messages.values import AccountName, Funding, LegId, Recipient, Side, run_id_for
+from messages.reviews import Money, PlanReviewed, ReviewPlan, Stage, Today
+from messages.snapshots import (
+    HISTORY_DAYS,
+    AccountFacts,
+    AssetFacts,
+    ClockFacts,
+    FillFacts,
+    History,
+    PositionFacts,
+    QuoteFacts,
+    Snapshot,
+    TradingDay,
+)
+from messages.values import AccountName, Funding, LegId, OrderId, Recipient, Side, run_id_for
 
 ROUNDS = 200
 WARM_UP = 10
 POSITIONS = 30
 SELLS = 20
 BUYS = 40
+FILLS = 300
 PRICE = Decimal("48.37")
 HELD_QTY = Decimal(70)
 CASH = Decimal(-20_000)
@@ -89,13 +102,23 @@ def _review() -> ReviewPlan:
         trades=_trades(),
         snapshot=_snapshot(),
         funding=Funding.PROCEEDS,
+        history=_HISTORY,
+        today=_TODAY,
     )
 
 
 def _fit() -> FitBuys:
     proceeds = SELLS * HELD_QTY * PRICE
     money = Money(funding=Funding.PROCEEDS, proceeds_usd=proceeds, cash_before_usd=CASH - proceeds, cash_now_usd=CASH)
-    return FitBuys(run_id=RUN, fit=1, trades=_trades()[SELLS:], snapshot=_snapshot(), money=money)
+    return FitBuys(
+        run_id=RUN,
+        fit=1,
+        trades=_trades()[SELLS:],
+        snapshot=_snapshot(),
+        money=money,
+        history=_HISTORY,
+        today=_TODAY,
+    )
 
 
 def _trades() -> tuple[Trade, ...]:
@@ -139,8 +162,35 @@ def _snapshot() -> Snapshot:
         ),
         open_orders=(),
         run_orders=(),
+        clock=ClockFacts(at=NOW, is_open=True, next_open=NOW + timedelta(days=1), next_close=NOW + timedelta(hours=4)),
         assets=tuple(AssetFacts(symbol=name, status="active", tradable=True, fractionable=True) for name in symbols),
         quotes=tuple(QuoteFacts(symbol=name, bid_usd=PRICE, ask_usd=PRICE, last_usd=PRICE, at=NOW) for name in symbols),
+    )
+
+
+def _history() -> History:
+    """Ten trading days with fills of other symbols, BUYs and SELLs on days apart."""
+    days = [NOW - timedelta(days=n) for n in range(2 * HISTORY_DAYS) if (NOW - timedelta(days=n)).weekday() < 5]
+    days = sorted(days[:HISTORY_DAYS])
+    return History(
+        read_at=NOW,
+        trading_days=tuple(
+            TradingDay(day=day.date(), opens_at=day - timedelta(minutes=39), closes_at=day + timedelta(hours=6))
+            for day in days
+        ),
+        fills=tuple(
+            FillFacts(
+                activity_id=f"{n}",
+                order_id=OrderId(f"order-{n}"),
+                symbol=f"F{n % 60}",
+                side=Side.BUY if n // (FILLS // HISTORY_DAYS) % 2 else Side.SELL,
+                qty=HELD_QTY,
+                price_usd=PRICE,
+                at=days[n // (FILLS // HISTORY_DAYS)] - timedelta(minutes=30) + timedelta(seconds=n),
+                order_type="market",
+            )
+            for n in range(FILLS)
+        ),
     )
 
 
@@ -148,3 +198,7 @@ def _mail(message: Message, recipient: Recipient) -> Envelope:
     return Envelope(
         seq=1, message_id="0.0", sender="executive", recipient=recipient, sent_at=NOW, message=message, causation_id=0
     )
+
+
+_HISTORY = _history()
+_TODAY = Today(plans=0, orders=0, approved_at=NOW - timedelta(minutes=1), asked_at=NOW)

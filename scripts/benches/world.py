@@ -16,6 +16,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIRM = Path(sys.executable).parent / "firm"
 START_LIMIT_S = 60.0
+MANY_A_DAY = {"max_plans": None, "max_orders": None, "refuse_leg_done": False}
+"""A benchmark runs the same plan again and again on one day; all other rules are as shipped."""
 
 
 class Server:
@@ -96,6 +98,7 @@ def firm_env(folder: Path, url: str, key: str = "BENCH") -> dict[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     if not config.exists():
         shutil.copytree(ROOT / "config", config)
+        set_keys(config / "compliance_config.yaml", MANY_A_DAY)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("APCA_", "FIRM_"))}
     return kept | {
         "FIRM_HOME": str(home),
@@ -111,15 +114,21 @@ def unseeing(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if name != "APCA_API_KEY_ID"}
 
 
+def set_keys(path: Path, values: Mapping[str, object]) -> None:
+    """Change values of a configuration file, each by the last word of its key."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for name, value in values.items():
+        at = next(at for at, line in enumerate(lines) if line.strip().startswith(f"{name}:"))
+        indent = lines[at][: len(lines[at]) - len(lines[at].lstrip())]
+        lines[at] = f"{indent}{name}: {json.dumps(value)}"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 @contextmanager
 def daemon(folder: Path, url: str, key: str = "BENCH", settings: Mapping[str, int] | None = None) -> Iterator[Daemon]:
     """Run a daemon against a local Alpaca. `settings` changes keys of trading_config.yaml."""
     env = firm_env(folder, url, key)
-    config = Path(env["FIRM_CONFIG"]) / "trading_config.yaml"
-    for name, value in (settings or {}).items():
-        lines = config.read_text(encoding="utf-8").splitlines()
-        changed = [f"{name}: {value}" if line.startswith(f"{name}:") else line for line in lines]
-        config.write_text("\n".join(changed) + "\n", encoding="utf-8")
+    set_keys(Path(env["FIRM_CONFIG"]) / "trading_config.yaml", settings or {})
     home = Path(env["FIRM_HOME"])
     log = home / "logs" / "firm.jsonl"
     with subprocess.Popen([str(FIRM), "start"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:

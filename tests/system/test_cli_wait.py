@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from tests.builders import november
+from tests.builders import november, small
 from tests.daemon import FIRM, Home
 from tests.paper import PaperAlpaca
 
@@ -21,7 +21,12 @@ UPS_HANGS = {"on": "POST /v2/orders", "symbol": "UPS", "do": "fill", "fill": "no
 def house(tmp_path_factory):
     with (
         PaperAlpaca(november.account()) as paper,
-        Home(tmp_path_factory.mktemp("wait"), paper, executive_config={"sell_timeout_s": 1}) as home,
+        Home(
+            tmp_path_factory.mktemp("wait"),
+            paper,
+            executive_config={"sell_timeout_s": 1},
+            compliance_config=small.MANY_A_DAY,
+        ) as home,
     ):
         home.start()
         yield home, paper
