@@ -40,8 +40,13 @@ not find is a violation that says what is missing.
 `executive_config.yaml: on_violation` decides what becomes of a BUY that a rule speaks against: `cut` as below; `drop`
 drops what would be cut; `reject` rejects the plan before the start and drops at the gate, when the SELLs are done.
 
-What was broken before the plan (number of positions, gross exposure, positions the plan adds to) is reported and
-refuses nothing; no BUY may worsen it.
+What was broken before the plan (number of positions, gross exposure, sectors, positions the plan adds to) is reported
+and refuses nothing; no BUY may worsen it.
+
+Rules on what went before stand on the trading days and FILL activities that Alpaca tells, read with a run's first look
+and anew on another day; days are New York's. Rules on plans, orders and the plan's age stand on the CEO's own counts: a
+plan counts once it is begun, an order once it is handed to Trading. A rule at `off` (`null` in its file) asks for
+nothing; those that are off as shipped need what Alpaca doesn't give for free, as the line above each key says.
 """
 LOSSES = """
 Judged on every look that a plan, or its BUYs at the gate, are reviewed on (`losses.py: broken_losses`). A larger loss

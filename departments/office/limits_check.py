@@ -32,6 +32,7 @@ def _sizes(settings: Settings, equity_usd: Decimal | None) -> tuple[LimitTrouble
     gross = hard.exposure.max_gross_exposure_fraction
     least = compliance.position_sizing.min_position_value
     reserve = compliance.cash.cash_reserve
+    daily, sector = compliance.daily, hard.exposure.max_sector_fraction
     stop, risk = compliance.risk.assumed_stop_fraction, compliance.risk.max_plan_risk_fraction
     found = [
         (fraction <= 0, True, f"max_position_fraction {fraction} lets no BUY in"),
@@ -41,6 +42,14 @@ def _sizes(settings: Settings, equity_usd: Decimal | None) -> tuple[LimitTrouble
             f"{most} positions of at most {fraction} hold {fraction * most} of equity: the rest can never be invested",
         ),
         (fraction > gross, False, f"max_position_fraction {fraction} is above max_gross_exposure_fraction {gross}"),
+        (daily.max_plans == 0, True, "max_plans 0 lets no BUY in"),
+        (daily.max_orders == 0, True, "max_orders 0 lets no BUY in"),
+        (compliance.day_trades.max_round_trips == 0, True, "max_round_trips 0 lets no BUY in"),
+        (
+            sector is not None and not compliance.sectors.of_symbols,
+            False,
+            f"max_sector_fraction {sector} without a line in sectors.of_symbols: nothing is bought beside what is held",
+        ),
         (
             least > compliance.orders.max_order_value,
             True,

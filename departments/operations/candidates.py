@@ -6,6 +6,7 @@ name can do without it is decided where it is sized.
 
 import csv
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,16 +15,15 @@ from departments.office.settings import Regime
 from departments.office.strict_fields import FieldReader
 from departments.office.strict_tree import Mapping, Node, Scalar, Sequence
 from departments.office.strict_yaml import parse, read_bytes
+from departments.rulebook.limits import sector_of
 
 MAX_CANDIDATES = 500
 SCORE_ALIAS = "composite"
 """What screening files call the score; in a CSV without a column `score` it is taken for it."""
 
-_FIELDS = ("symbol", "score", "price", "sector", "atr", "stop", "target", "volume")
+_FIELDS = ("symbol", "score", "price", "sector", "atr", "stop", "target", "volume", "earnings_date")
 _SYMBOL_PATTERN = r"[A-Z][A-Z0-9]{0,9}([./][A-Z0-9]{1,5})?"
 _ONE_USD = Decimal(1)
-_NO_SECTOR = frozenset({"unknown", "n/a", "na", "none", "-", "?"})
-"""What screening files write where they know none: no sector, or a limit on sectors would take it for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class Candidate:
         stop_usd: Where a loss is taken, USD per share.
         target_usd: Where a profit is taken, USD per share.
         volume: Shares traded a day.
+        earnings_date: When the company reports next, New York's day.
     """
 
     symbol: str
@@ -48,6 +49,7 @@ class Candidate:
     stop_usd: Decimal | None = None
     target_usd: Decimal | None = None
     volume: Decimal | None = None
+    earnings_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +131,12 @@ class _Reader:
             symbol=symbol,
             score=read.decimal(fields.get("score"), where=f"{where}: score", positive=False),
             price_usd=read.decimal(fields.get("price"), where=f"{where}: price"),
-            sector=None if (sector or "").casefold() in _NO_SECTOR else sector,
+            sector=sector_of(sector),
             atr_usd=read.decimal(fields.get("atr"), where=f"{where}: atr"),
             stop_usd=self._tick(fields.get("stop"), where=f"{where}: stop"),
             target_usd=self._tick(fields.get("target"), where=f"{where}: target"),
             volume=read.decimal(fields.get("volume"), where=f"{where}: volume", positive=False),
+            earnings_date=read.day(fields.get("earnings_date"), where=f"{where}: earnings_date"),
         )
 
     def _tick(self, node: Node | None, *, where: str) -> Decimal | None:

@@ -344,6 +344,7 @@ class _Sizing:
             stop_loss_usd=candidate.stop_usd,
             take_profit_usd=candidate.target_usd,
             atr_usd=candidate.atr_usd,
+            earnings_date=candidate.earnings_date,
         )
 
     def _chosen(self, names: list[_Name], lines: dict[str, Told]) -> tuple[list[_Name], tuple[Decimal, ...]]:

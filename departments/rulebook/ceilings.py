@@ -17,6 +17,7 @@ from departments.rulebook.limits import (
     MAX_POSITION_FRACTION,
     MAX_POSITIONS,
     MAX_SECTOR_FRACTION,
+    sector_of,
 )
 from departments.rulebook.money import FRACTION_DECIMALS
 from messages.plans import Trade
@@ -278,7 +279,7 @@ def sector_fraction_at_most(leg: Trade, context: Context) -> Violation | None:
 def _sector_usd(leg: Trade, context: Context) -> Decimal | str:
     """What the book holds in the leg's sector, or what is missing to know it."""
     book = context.book
-    sector = book.sectors.get(leg.symbol, leg.sector)
+    sector = book.sectors.get(leg.symbol) or sector_of(leg.sector)
     missing = sorted(symbol for symbol in book.symbols if symbol not in book.sectors and symbol != leg.symbol)
     if sector is None:
         missing.insert(0, leg.symbol)

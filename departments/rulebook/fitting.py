@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from departments.rulebook.ceilings import in_lots
 from departments.rulebook.context import Context, plain
-from departments.rulebook.limits import Limits
+from departments.rulebook.limits import Limits, sector_of
 from departments.rulebook.portfolio import Book, View
 from departments.rulebook.rules import CEILINGS, FLOORS, facts_against
 from messages.plans import Trade
@@ -80,7 +80,9 @@ def let_in(leg: Trade, qty: Decimal, context: Context) -> Context:
     price_usd, risk_usd = context.reserve_price_usd(leg), context.risk_a_share_usd(leg)
     if not qty or price_usd is None or risk_usd is None:
         return context
-    book = context.book.with_buy(leg.symbol, reserved_usd=qty * price_usd, risk_usd=qty * risk_usd, sector=leg.sector)
+    book = context.book.with_buy(
+        leg.symbol, reserved_usd=qty * price_usd, risk_usd=qty * risk_usd, sector=sector_of(leg.sector)
+    )
     return Context(
         view=context.view,
         book=book,

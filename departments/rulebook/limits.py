@@ -13,6 +13,9 @@ from messages.values import TradingState
 
 ValueT = TypeVar("ValueT")
 
+NO_SECTOR = frozenset({"", "-", "?", "n/a", "na", "none", "null", "unknown", "unclassified"})
+"""What is written where nobody knows a sector; "Unknown" is no sector that may fill up."""
+
 
 SECTIONS = {
     "executive_config.yaml": "executive",
@@ -141,7 +144,7 @@ def limits_of(settings: object) -> Limits:
         max_gross_exposure_fraction=_value(settings, MAX_GROSS_EXPOSURE, Decimal),
         allow_fractional=_value(settings, ALLOW_FRACTIONAL, bool),
         max_sector_fraction=_figure_or_off(settings, MAX_SECTOR_FRACTION, Decimal),
-        sectors=_value(settings, SECTORS_OF_SYMBOLS, dict),
+        sectors=_sectors(settings),
         max_plan_age_s=_figure_or_off(settings, MAX_PLAN_AGE, int),
         max_plans_a_day=_figure_or_off(settings, MAX_PLANS_A_DAY, int),
         max_orders_a_day=_figure_or_off(settings, MAX_ORDERS_A_DAY, int),
@@ -164,6 +167,16 @@ def _value(settings: object, place: Place, kind: type[ValueT]) -> ValueT:
     if not isinstance(found, kind):
         raise TypeError(f"{place.file}: {place.key}: expected {kind.__name__}, was {found!r}")
     return found
+
+
+def sector_of(name: str | None) -> str | None:
+    """A sector as somebody named it; None for a word that means there is none."""
+    return None if name is None or name.casefold() in NO_SECTOR else name
+
+
+def _sectors(settings: object) -> Mapping[str, str]:
+    listed: Mapping[str, str] = _value(settings, SECTORS_OF_SYMBOLS, dict)
+    return {symbol: name for symbol, name in listed.items() if sector_of(name) is not None}
 
 
 def _figure_or_off(settings: object, place: Place, kind: type[ValueT]) -> ValueT | None:

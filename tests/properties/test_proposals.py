@@ -77,6 +77,7 @@ def candidates_of(draw) -> tuple[Candidate, ...]:
             price_usd=draw(st.none() | cents(1, 60) | cents(1, 2000) | st.just(Decimal("16.9925"))),
             atr_usd=draw(st.none() | cents(1, 5)),
             stop_usd=draw(st.none() | cents(1, 60)),
+            earnings_date=draw(st.none() | st.dates()),
             sector=draw(st.none() | st.sampled_from(('Tech: "new"', "Energy"))),
         )
         for symbol in symbols

@@ -1,6 +1,6 @@
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,6 +33,7 @@ trades:
     stop_loss: 400
     take_profit: 500.5
     atr: 6.1
+    earnings_date: 2025-11-12
   - {symbol: ON, side: sell, qty: 3, reference_price: 50}
 """
 
@@ -68,6 +69,7 @@ def test_a_good_plan_is_read_to_the_letter():
         TimeInForce.GTC,
     )
     assert (brk.stop_loss_usd, brk.take_profit_usd, brk.atr_usd) == (Decimal(400), Decimal("500.5"), Decimal("6.1"))
+    assert (comm.earnings_date, brk.earnings_date) == (None, date(2025, 11, 12))
     assert text == GOOD
     assert plan.plan_sha256 == sha256_hex(text.encode())
 
@@ -284,3 +286,30 @@ def test_a_number_is_either_refused_or_is_exactly_its_text(field, number):
         pass
 
     assert value is None or (format(value, "f") == number and number.isascii() and value > 0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2025-11-31",
+        "20251112",
+        "2025-11-12T10:00:00Z",
+        "12.11.2025",
+        "tomorrow",
+        "25-11-12",
+        "[2025]",
+        "\uff12025-11-12",
+    ],
+)
+def test_earnings_are_on_a_day_written_one_way(written):
+    (said,) = refused(with_trade(f"{{symbol: ON, side: buy, qty: 1, reference_price: 10, earnings_date: {written}}}"))
+
+    assert said.startswith("plan.yaml:5: trade 2 (ON): earnings_date: ")
+    assert said.endswith(", expected a day like 2025-11-10")
+
+
+def test_a_plan_without_earnings_is_approved_as_before():
+    """The key is new: a plan that doesn't have it means to an approval what it always did."""
+    plan = read(with_trade("{symbol: ON, side: sell, qty: 1, reference_price: 10}"))
+
+    assert "earnings_date" not in plan.model_dump_json(exclude_defaults=True)

@@ -27,6 +27,10 @@ def test_the_shipped_limits_go_together():
             "above max_gross_exposure_fraction",
             {"hard_constraints": {"exposure": {"max_gross_exposure_fraction": "0.05"}}},
         ),
+        (True, "max_plans 0 ", {"compliance": {"daily": {"max_plans": 0}}}),
+        (True, "max_orders 0 ", {"compliance": {"daily": {"max_orders": 0}}}),
+        (True, "max_round_trips 0 ", {"compliance": {"day_trades": {"max_round_trips": 0}}}),
+        (False, "sectors.of_symbols", {"hard_constraints": {"exposure": {"max_sector_fraction": "0.4"}}}),
         (True, "above max_order_value", {"compliance": {"orders": {"max_order_value": "499"}}}),
         (
             True,

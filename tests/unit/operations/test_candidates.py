@@ -1,5 +1,6 @@
 """Candidates are read strictly: what is wrong is named with its line, what is missing stays missing."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,8 @@ from departments.operations.candidates import Candidate, candidates_of
 YAML = """\
 regime: bear
 candidates:
-  - {symbol: AA, score: "74.8", price: "16.992", sector: Technology, atr: "0.5", stop: "15.5", target: "20", volume: 9}
+  - {symbol: AA, score: "74.8", price: "16.992", sector: Technology, atr: "0.5", stop: "15.5", target: "20", volume: 9,
+     earnings_date: 2025-11-12}
   - {symbol: BRK.B}
 """
 WHOLE = Candidate(
@@ -23,6 +25,7 @@ WHOLE = Candidate(
     stop_usd=Decimal("15.5"),
     target_usd=Decimal(20),
     volume=Decimal(9),
+    earnings_date=date(2025, 11, 12),
 )
 
 
@@ -40,8 +43,8 @@ def test_yaml_is_read_whole_and_what_is_missing_stays_missing():
 
 
 def test_csv_says_the_same_as_yaml():
-    header = "symbol,score,price,sector,atr,stop,target,volume"
-    rows = (header, "AA,74.8,16.992,Technology,0.5,15.5,20,9", "BRK.B,,,,,,,", "")
+    header = "symbol,score,price,sector,atr,stop,target,volume,earnings_date"
+    rows = (header, "AA,74.8,16.992,Technology,0.5,15.5,20,9,2025-11-12", "BRK.B,,,,,,,,", "")
 
     found = candidates_of("\r\n".join(rows).encode(), "c.csv")
 

@@ -446,3 +446,15 @@ def test_a_sector_of_all_is_no_limit_and_as_shipped_there_is_none():
     assert ceilings.sector_fraction_at_most(leg, context(look, rules=sector_rules("1"))) is None
     assert ceilings.sector_fraction_room(leg, context(look)) is None
     assert ceilings.sector_fraction_at_most(leg, context(look)) is None
+
+
+@pytest.mark.parametrize("word", ["Unknown", "unknown", "N/A", "none", "-"])
+def test_a_word_for_no_sector_is_none(word):
+    leg = shares("1", limit="10", sector=word)
+    look = snapshot([leg], equity=100_000, cash=100_000, positions=[held("XOM", 1, 10), held("KO", 60, 10)])
+
+    unnamed = context(look, rules=sector_rules(XOM="Energy", KO="Staples"))
+    not_listed = context(look, rules=sector_rules(XOM="Energy", KO=word))
+
+    assert ceilings.sector_fraction_at_most(leg, unnamed).figure == "sector missing of CVE"
+    assert ceilings.sector_fraction_at_most(leg, not_listed).figure == "sector missing of CVE, KO"
