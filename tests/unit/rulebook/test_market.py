@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from departments.rulebook import market
+from departments.rulebook.context import plain
 from messages.values import Side
 from tests.builders.portfolio import NOW, QUIET, bars, buy, context, held, history, open_order, sell, settings, snapshot
 
@@ -108,7 +109,7 @@ def test_a_buy_that_moves_with_one_holding_is_refused_above_the_limit(beside, re
     assert coefficient > 0
     assert (violation is not None) is refused
     if violation:
-        assert violation.figure == f"{coefficient} with OTH"
+        assert violation.figure == f"{plain(coefficient)} with OTH"
         assert violation.key == "correlation.max_pair"
 
 
