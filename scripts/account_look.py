@@ -5,7 +5,7 @@ Beside the broker's word stands the firm's own, from its store: what it has done
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.failure import Code, Failure
 from scripts.surroundings import alpaca_keys, now, open_counter, store_path
@@ -115,9 +115,29 @@ def _today(limits: "Limits") -> "Today | None":
     return Today(plans=tally.plans, orders=tally.orders, approved_at=at, asked_at=at)
 
 
+def trading_now() -> dict[str, Any]:
+    """The account's trading state as its store and the letterbox tell it: state, why, who set it.
+
+    Raises:
+        Failure: The store can't be read.
+    """
+    from departments.executive.department import Trading
+    from departments.executive.report import fold, view_trading
+    from messages.values import AccountName, Recipient
+    from scripts.status import with_words_not_yet_read
+
+    path = store_path()
+    if path is not None and not path.exists():
+        return view_trading(Trading())
+    with open_counter() as counter:
+        state = fold(counter.history(Recipient.EXECUTIVE, run_id=None), counter, AccountName(""))
+        return with_words_not_yet_read(view_trading(state.account.trading), counter)
+
+
 def verdict_on(plan: "Plan", live: Seen, settings: "Settings") -> "PlanReviewed":
-    """Compliance's own review of a plan before anything is sent, on this look."""
+    """Compliance's own review of a plan before anything is sent, on this look; with what its losses ask for."""
     from departments.compliance.review import review
+    from departments.compliance.states import losses
     from departments.rulebook.limits import limits_of
     from messages.reviews import ReviewPlan, Stage
     from messages.values import run_id_for
@@ -132,4 +152,6 @@ def verdict_on(plan: "Plan", live: Seen, settings: "Settings") -> "PlanReviewed"
         history=live.history,
         today=live.today,
     )
-    return review(ask, limits_of(settings), settings.executive.on_violation)
+    limits = limits_of(settings)
+    verdict = review(ask, limits, settings.executive.on_violation)
+    return verdict.model_copy(update={"losses": losses(live.snapshot, live.history, limits)})

@@ -82,6 +82,7 @@ def _print_effect(plan: "Plan", live: "Snapshot", verdict: "PlanReviewed", setti
     from departments.executive.effect import effect_of
     from departments.rulebook.limits import limits_of
     from scripts.check_tables import print_violations, rules_said
+    from scripts.run_tables import violation_words
 
     screen = console()
     limits = limits_of(settings)
@@ -99,6 +100,10 @@ def _print_effect(plan: "Plan", live: "Snapshot", verdict: "PlanReviewed", setti
         said, style = rules_said(shown)
         screen.print(f"the rules let it pass{said}", style=style)
     print_violations(screen, shown)
+    if verdict.losses is not None:
+        for loss in verdict.losses.violations:
+            said = violation_words(loss.model_dump(mode="json"))
+            screen.print(f"trading would become {verdict.losses.state}: {said}", style="bold red")
     effect = effect_of(plan, live, verdict, limits)
     if effect is None or verdict.rejected:
         return

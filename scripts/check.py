@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.account_look import look, verdict_on
+from scripts.account_look import look, trading_now, verdict_on
 from scripts.failure import Code, Failure
 from scripts.surroundings import now
 
@@ -98,6 +98,7 @@ def _rehearsed(settings: "Settings", plan: "Plan", text: str, seen: "Seen", took
         twin=twin,
         base=base,
         failures=failures,
+        trading=trading_now(),
     )
 
 

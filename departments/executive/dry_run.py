@@ -13,7 +13,7 @@ from departments.rulebook.money import expected_proceeds_usd, reserve_price_usd
 from messages.plans import Plan, Trade
 from messages.reviews import LegDecision, PlanReviewed, Violation
 from messages.snapshots import AccountFacts, PositionFacts, QuoteFacts, Snapshot
-from messages.values import LegId, RunId, Side
+from messages.values import LegId, RunId, Side, TradingState
 
 ZERO = Decimal(0)
 FRACTION_STEP = Decimal("0.0001")
@@ -45,6 +45,7 @@ def document(
     twin: Twin | None,
     base: Rehearsal | None,
     failures: Mapping[LegId, Rehearsal],
+    trading: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Tell everything that was found, as plain JSON: money and quantities are text.
 
@@ -58,8 +59,9 @@ def document(
         twin: None where nothing was rehearsed.
         base: The rehearsal; None as above.
         failures: Rehearsals in which one SELL did not fill, by leg.
+        trading: The account's trading state, as `report.py` shows it; the twin knows of none.
     """
-    reasons = _reasons(verdict, base, expired=expired)
+    reasons = _reasons(verdict, base, expired=expired) + _restrictions(plan, verdict, trading)
     decisions = {decision.leg: decision for decision in verdict.legs}
     account, clock = live.account, live.clock
     return {
@@ -78,6 +80,8 @@ def document(
         "legs": legs_of(plan, live, limits, decisions),
         "violations": [_plain(violation) for violation in verdict.violations],
         "breaches": [_plain(violation) for violation in verdict.breaches],
+        "losses": [] if verdict.losses is None else [_plain(violation) for violation in verdict.losses.violations],
+        **trading,
         "sequence": [] if base is None else sequence(base.view),
         "phases": [] if base is None else phases(base),
         "buying_power": None if base is None else buying_power(plan, live, limits, decisions, base),
@@ -119,6 +123,23 @@ def _reasons(verdict: PlanReviewed, base: Rehearsal | None, *, expired: bool) ->
         )
     elif view["verification"]["ok"] is not True:
         found.append("in the twin the run ended without being verified")
+    return found
+
+
+def _restrictions(plan: Plan, verdict: PlanReviewed, trading: Mapping[str, Any]) -> list[str]:
+    """What the trading state keeps from being sent, as it is and as the losses on this look would set it."""
+    found = []
+    stops = {TradingState.HALTED: "nothing"}
+    if any(trade.side is Side.BUY for trade in plan.trades):
+        stops[TradingState.REDUCING] = "no BUY"
+    state = TradingState(trading["trading_state"])
+    if state in stops:
+        because = f"{trading['trading_because']}, said by {trading['trading_set_by']}"
+        found.append(f"trading is {state}, {stops[state]} would be sent before firm resume: {because}")
+    asked = verdict.losses
+    if asked is not None and asked.state in stops:
+        why = "; ".join(f"{one.rule}: {one.figure} against {one.limit}" for one in asked.violations)
+        found.append(f"trading would become {asked.state}, {stops[asked.state]} would be sent: {why}")
     return found
 
 

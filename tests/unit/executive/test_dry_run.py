@@ -10,8 +10,9 @@ from departments.executive.dry_run import Rehearsal, document
 from departments.executive.twin import twin_of
 from departments.rulebook.limits import limits_of
 from messages.plans import Plan
+from messages.reviews import LossVerdict, Violation
 from messages.snapshots import ClockFacts
-from messages.values import AccountName, PlanId
+from messages.values import AccountName, PlanId, TradingState
 from tests.builders.portfolio import (
     NOW,
     RUN,
@@ -60,18 +61,30 @@ def run_view(**changes):
     return view | changes
 
 
-def told(*, live=LIVE, view=None, expired=False, rehearsed=True, failures=None):
+def trading(state, because="a flood", by="mara"):
+    return {"trading_state": state, "trading_because": because, "trading_set_by": by}
+
+
+ACTIVE = trading("ACTIVE", None, None)
+LOSS = LossVerdict(
+    state=TradingState.REDUCING,
+    violations=(Violation(code="DAILY_LOSS_ABOVE_MAX", leg=None, rule="daily loss", figure="0.06", limit="0.05"),),
+)
+
+
+def told(*, live=LIVE, view=None, expired=False, rehearsed=True, failures=None, trading=ACTIVE, losses=None):
     verdict = review(at_submission(TRADES, live), limits_of(settings()), settings().executive.on_violation)
     return document(
         plan=PLAN,
         run_id=RUN,
         live=live,
-        verdict=verdict,
+        verdict=verdict.model_copy(update={"losses": losses}),
         limits=limits_of(settings()),
         expired=expired,
         twin=twin_of(live, PLAN, min_time_to_close_s=300) if rehearsed else None,
         base=Rehearsal(view=view or run_view(), looks={"received": live, "verify": live}) if rehearsed else None,
         failures=failures or {},
+        trading=trading,
     )
 
 
@@ -86,6 +99,12 @@ def test_a_plan_that_completed_and_was_verified_passes():
     ("changes", "reason"),
     [
         ({"rehearsed": False}, "the plan was not rehearsed"),
+        (
+            {"trading": trading("REDUCING")},
+            "trading is REDUCING, no BUY would be sent before firm resume: a flood, said by mara",
+        ),
+        ({"trading": trading("HALTED")}, "trading is HALTED, nothing would be sent before firm resume: a flood"),
+        ({"losses": LOSS}, "trading would become REDUCING, no BUY would be sent: daily loss: 0.06 against 0.05"),
         ({"expired": True}, "the plan has expired"),
         (
             {"view": run_view(outcome=None, phase="held", waiting_for="sell_timeout: 1 open")},
