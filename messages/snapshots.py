@@ -1,10 +1,10 @@
 """One consistent look at the account through the broker. Every judgement names the snapshot it was made on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, ValidationInfo
 
@@ -163,6 +163,13 @@ class SnapshotPart(StrEnum):
 
 class Document(Record):
     """A record that is stored once, named by what it says, and referred to by that name."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, and named anew: a copy that says something else is another document."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("document", "document_id"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     @cached_property
     def document(self) -> str:

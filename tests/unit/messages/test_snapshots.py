@@ -22,3 +22,14 @@ def test_a_snapshot_keeps_its_name_when_it_is_read_back():
 
     assert again.snapshot_id == snapshot.snapshot_id
     assert again == snapshot
+
+
+def test_a_copy_that_says_something_else_has_another_name():
+    snapshot = a_snapshot()
+    name = snapshot.snapshot_id
+
+    other = snapshot.model_copy(update={"open_orders": None, "positions": ()})
+
+    assert other.snapshot_id == sha256_hex(other.document.encode()) != name
+    assert Snapshot.model_validate_json(other.document) == other
+    assert snapshot.snapshot_id == name
