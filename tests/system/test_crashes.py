@@ -38,6 +38,14 @@ def at_alpaca(symbol, *statuses):
     return wait
 
 
+def fitting_for_less_money(home, paper, run_id):
+    """Let a SELL fill for so much less that the BUYs made ready don't stand: they are fitted at the gate."""
+    at_alpaca("SBB", "new")(home, paper, run_id)
+    paper.prices({"SBB": "47"})
+    paper.clear_faults()
+    home.wait_log("buys.fitted")
+
+
 def asked(path, times=1):
     """Wait until the server was asked so often, answered or not."""
 
@@ -75,7 +83,10 @@ BOUNDARIES = {
     "selling, the proof on its way": ([rule("latency", "GET /v2/orders", ms=4000)], in_phase("selling")),
     "gate, the cash not there": ([rule("cash_delay", side="sell", ms=4000)], in_phase("gate")),
     "gate just opened": ([], logged("gate.opened")),
-    "fitting": ([], logged("buys.fitted")),
+    "fitting, since the SELLs brought less than expected": (
+        [NO_FILL | {"symbol": "SBB"}],
+        fitting_for_less_money,
+    ),
     "buying, BUYs written down, POSTs not taken": ([rule("hang", side="buy", seconds=30)], posted("BAA")),
     "buying, some sent": (
         [rule("hang", symbol="BBB", seconds=30), NO_FILL | {"symbol": "BAA"}],
