@@ -290,6 +290,7 @@ def test_a_home_that_can_not_be_made_is_one_line(home):
         ["submit"],
         ["submit", "a", "b"],
         ["halt", "--nonsense"],
+        ["halt", "--reducing", "--cancel-orders"],
         ["tail", "--level", "loud"],
         ["tail", "-n", "-1"],
     ],

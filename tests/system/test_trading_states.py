@@ -61,7 +61,7 @@ def test_reducing_lets_sells_that_are_out_finish_and_no_buy_leave_whatever_is_ki
         assert [change["state"] for change in view["trading"]] == ["REDUCING"]
         told = home.inside("report", run_id).stdout
         assert "trading REDUCING: a bad day" in told
-        assert "REJECTED BUY BAA: trading state" in told
+        assert "TRADING_REDUCING" in told
         assert "trading: REDUCING: a bad day" in home.inside("status").stdout
         checks = json.loads(home.inside("doctor", "--json").stdout)["checks"]
         assert next(one for one in checks if one["check"] == "trading")["level"] == "fail"
@@ -95,18 +95,23 @@ def test_reducing_between_the_orders_of_the_buys_stops_the_rest(tmp_path):
 def test_a_plan_handed_in_while_reducing_sells_and_buys_nothing(tmp_path):
     with PaperAlpaca(small.account()) as paper, a_home(tmp_path, paper) as home:
         assert home.inside("halt", "--reducing").returncode == 0  # nothing runs yet, no daemon either
+        dry = home.firm("check", str(home.plan(small.plan(("SAA",), ("BAA",)))))
         home.start()
         view = home.wait_end(home.submit(small.plan(("SAA",), ("BAA",))))
 
         assert view["outcome"] == "completed"
         assert denied(view) == ["BAA"]
         assert symbols(paper.orders()) == ["SAA"]
+        assert dry.returncode == 4
+        assert "trading is REDUCING, no BUY would be sent before firm resume" in dry.stdout
 
 
 def test_a_days_loss_beyond_its_limit_reduces_until_it_is_resumed_and_over(tmp_path):
     with PaperAlpaca(small.account()) as paper, a_home(tmp_path, paper) as home:
         home.start()
         paper.prices(LOST)
+        path = home.plan(small.plan(("SAA",), ("BAA",)), "seen.yaml")
+        shown = home.inside("approve", str(path), "--yes").stdout
         first = home.wait_end(home.submit(small.plan(("SAA",), ("BAA",))))
         reduced = home.firm_status()
         assert home.inside("resume").returncode == 0
@@ -120,6 +125,7 @@ def test_a_days_loss_beyond_its_limit_reduces_until_it_is_resumed_and_over(tmp_p
         third = home.wait_end(home.submit(small.plan(("SCC",), ("BCC",))))
 
         assert [denied(view) for view in (first, second, third)] == [["BAA"], ["BBB"], []]
+        assert "trading would become REDUCING: daily loss" in shown
         assert reduced["trading_state"] == still["trading_state"] == "REDUCING"
         assert "daily loss, equity $52,000.00 after $55,000.00" in reduced["trading_because"]
         assert reduced["trading_set_by"] == "hard_constraints.yaml: loss_limits.max_daily_loss_fraction"

@@ -7,6 +7,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = (
     "crashes",
     "halts",
+    "trading_states",
     "ambiguous_submits",
     "stream_faults",
     "stream_sockets",

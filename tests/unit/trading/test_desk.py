@@ -229,6 +229,14 @@ def test_a_halt_that_nobody_has_handled_yet_stops_the_next_order_and_no_cancel()
         assert canceled.outcome is mail.CancelOutcome.ACCEPTED
 
 
+def test_cancels_pass_while_reducing():
+    with an_office() as office:
+        order = office.exchange.place(an_intent("S02"), fills=False)
+        office.write(ReduceTrading(reason="x", by="mara"), Recipient.EXECUTIVE)
+
+        assert office.ask(a_cancel(order.order_id, "S02")).outcome is mail.CancelOutcome.ACCEPTED
+
+
 def test_a_reduction_that_nobody_has_handled_yet_stops_the_next_buy_and_no_sell():
     with an_office() as office:
         open_the_gate(office)
