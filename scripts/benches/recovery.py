@@ -1,9 +1,9 @@
 """A start on a journal of 100,000 handled messages with one open run of 60 legs, beside a start on an empty store.
 
 The journal is real: two runs are traded by a daemon, one to its end and one until only a few of its BUYs are open; then
-the mail of the first is written again and again through the mailroom, under run ids of its own, before the second's.
-So the account's stream, which every start folds, has grown with the runs as it would have. Only the snapshots, kept
-apart by their hash, are the same ones each time.
+the mail of the first is written again and again through the mailroom, under run ids of its own, on a day each, before
+its own and the second's. So the account's stream, which every start folds, has grown with the runs as it would have.
+Only the snapshots, kept apart by their hash, are the same ones each time.
 """
 
 import shutil
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
 from departments.office.department import Department
+from departments.office.new_york import day_in_new_york
 from departments.office.settings import Settings
 from departments.operations.department import OperationsDepartment
 from departments.trading.department import TradingDepartment
@@ -43,6 +44,8 @@ BUYS = 40
 LEFT_OPEN = 4
 RUNS_TODAY = 20
 """Closed runs whose approval has not expired yet."""
+DAYS = 5_000
+"""So long ago the first of them ran."""
 ACCOUNT = AccountName("paper")
 TARGET_S = "at most 0.5 s"
 
@@ -177,7 +180,7 @@ EVERY = frozenset(Deadline)
 
 
 def write_journal(home: Path, past: Past, count: int) -> int:
-    """Write `count` or a few more handled messages of closed runs, then the open run. Returns how many in all."""
+    """Write `count` or a few more handled messages of closed runs, then both runs as they were. Returns how many."""
     with closing(SqlMailroom.open(url=_url(home), home=home, account=ACCOUNT, now=_now, patience_s=60)) as mailroom:
         for sha256, document in past.settings.items():
             mailroom.remember_settings(sha256, document)
@@ -187,8 +190,9 @@ def write_journal(home: Path, past: Past, count: int) -> int:
         while handled < count:
             number += 1
             as_run = RunId("R" + sha256_hex(f"bench {number}".encode())[:20])
-            handled += closed.copy(as_run=as_run, keep=APPROVALS if number <= RUNS_TODAY else NONE)
-        return handled + Copyist(mailroom, past.open).copy()
+            days = DAYS - number
+            handled += closed.copy(as_run=as_run, days=days, keep=APPROVALS if number <= RUNS_TODAY else NONE)
+        return handled + closed.copy(keep=NONE) + Copyist(mailroom, past.open).copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,21 +219,24 @@ class Copyist:
         letters = [one.mail.envelope.message for one in self._mail]
         self._nonce = next((letter.approval.nonce for letter in letters if isinstance(letter, SubmitPlan)), None)
 
-    def copy(self, as_run: RunId | None = None, keep: frozenset[Deadline] = EVERY) -> int:
+    def copy(self, as_run: RunId | None = None, days: int = 0, keep: frozenset[Deadline] = EVERY) -> int:
         """Write it all; returns the messages handled.
 
         Args:
             as_run: The run's new id; None: its own.
+            days: How many days earlier it is handled.
             keep: Timers that go on waiting where they do; others have passed and nothing came of them.
         """
         there: dict[int, Envelope] = {}
         for copied in self._mail:
             one = copied.mail
-            fresh = there.pop(one.envelope.seq, None) or self._receive(copied, as_run)
-            said = [Outgoing(who, self._say(what, as_run), due_at) for who, due_at, what in copied.outgoing]
+            at = one.handled_at - timedelta(days=days)
+            on = (day_in_new_york(one.handled_at), day_in_new_york(at))
+            fresh = there.pop(one.envelope.seq, None) or self._receive(copied, as_run, on)
+            said = [Outgoing(who, self._say(what, as_run, on), due_at) for who, due_at, what in copied.outgoing]
             produced = self._mailroom.record(
                 handled=fresh,
-                at=one.handled_at,
+                at=at,
                 settings_sha256=one.settings_sha256,
                 outgoing=said,
                 opens_run=_opens(fresh.message),
@@ -249,13 +256,13 @@ class Copyist:
             self._documents.update(encoded.documents)
         return _Copied(mail, incoming, tuple(outgoing))
 
-    def _receive(self, copied: _Copied, as_run: RunId | None) -> Envelope:
+    def _receive(self, copied: _Copied, as_run: RunId | None, on: tuple[date, date]) -> Envelope:
         original = copied.mail.envelope
         given = None if original.message_id == f"{original.seq}.0" else original.message_id
         fresh = self._mailroom.receive(
             sender=original.sender,
             recipient=original.recipient,
-            message=self._say(copied.incoming, as_run),
+            message=self._say(copied.incoming, as_run, on),
             at=original.sent_at,
             message_id=given if as_run is None or given is None else f"{given}:{as_run}",
         )
@@ -263,9 +270,9 @@ class Copyist:
             raise RuntimeError(f"expected fresh mail, {given} was there before")
         return fresh
 
-    def _say(self, what: Encoded, as_run: RunId | None) -> Message:
-        """The words, of another run where one is named: its id and its approval's nonce are its own."""
-        body = what.body
+    def _say(self, what: Encoded, as_run: RunId | None, on: tuple[date, date]) -> Message:
+        """The words, of another day, and of another run where one is named: id and approval's nonce are its own."""
+        body = what.body.replace(f'"day":"{on[0]}"', f'"day":"{on[1]}"')
         if as_run is not None and self._run_id is not None:
             body = body.replace(str(self._run_id), str(as_run))
             if self._nonce is not None:

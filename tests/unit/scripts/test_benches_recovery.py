@@ -109,19 +109,21 @@ def test_a_past_is_parted_by_run_with_the_accounts_mail_about_it(past: recovery.
 def test_a_journal_of_many_runs_has_each_under_an_id_of_its_own_and_one_open(past: recovery.Past, tmp_path: Path):
     handled = recovery.write_journal(tmp_path / "full", past, 10)
 
-    assert handled == 2 * (4 + 1) + 2  # of each closed run four messages and a timer that passed
+    assert handled == 2 * (4 + 1) + (4 + 1) + 2  # of each closed run four messages and a timer that passed
     home = tmp_path / "full"
     url = f"sqlite:///{home / 'firm.db'}"
     with closing(SqlCounter.open(url=url, home=home, account=AccountName("paper"))) as counter:
         assert counter.verify_chain() == handled
-        assert [run.outcome for run in counter.runs()].count("completed") == 2
-        assert len({run.run_id for run in counter.runs()}) == 3
+        assert [run.outcome for run in counter.runs()].count("completed") == 3
+        assert len({run.run_id for run in counter.runs()}) == 4
         queued = [mail.envelope.message for mail in counter.history(Recipient.EXECUTIVE, run_id=None)]
         queued = [message for message in queued if isinstance(message, PlanQueued)]
         named = [message.queued_run_id for message in queued]
-        assert len(set(named)) == 3
-        assert len({message.nonce for message in queued}) == 3
-        assert past.closed_run not in named
+        assert len(set(named)) == 4
+        assert len({message.nonce for message in queued}) == 4
+        assert named[-2:] == [past.closed_run, past.open[0].envelope.correlation_id]
+        days = {mail.handled_at.date() for mail in counter.history(Recipient.EXECUTIVE, run_id=None)}
+        assert len(days) == 3
 
 
 def test_the_mail_of_the_open_run_waits_as_it_did(past: recovery.Past, tmp_path: Path):
