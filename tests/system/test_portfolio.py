@@ -17,6 +17,10 @@ KINDS = ("fills", "positions", "runs", "lots", "equity")
 LIMIT_S = 30.0
 
 
+NO_FILLS_JUDGED = small.MANY_A_DAY | {"cool_down.days_after_stop": None, "day_trades.max_round_trips": None}
+"""Rules of a house whose runs ask for no executions: then only the portfolio database does."""
+
+
 def exported(home):
     return {kind: rows(home, kind) for kind in KINDS}
 
@@ -120,7 +124,13 @@ def test_a_position_bought_in_two_plans_on_different_days_is_as_old_as_the_first
     seen = []
     with (
         PaperAlpaca(state) as paper,
-        Home(tmp_path, paper, executive_config=small.QUICK_CEO, trading_config=small.QUICK_TRADING) as home,
+        Home(
+            tmp_path,
+            paper,
+            executive_config=small.QUICK_CEO,
+            trading_config=small.QUICK_TRADING,
+            compliance_config=small.MANY_A_DAY,
+        ) as home,
     ):
         home.start()
         fills = 0
@@ -162,7 +172,13 @@ def test_a_refresh_that_fails_is_said_and_tried_again_and_trading_does_not_notic
     no_fills = {"on": "GET /v2/account/activities/FILL", "do": "error", "status": 500, "body": "{}"}
     with (
         PaperAlpaca(small.account()) as paper,
-        Home(tmp_path, paper, executive_config=small.QUICK_CEO, trading_config=small.QUICK_TRADING) as home,
+        Home(
+            tmp_path,
+            paper,
+            executive_config=small.QUICK_CEO,
+            trading_config=small.QUICK_TRADING,
+            compliance_config=NO_FILLS_JUDGED,
+        ) as home,
     ):
         paper.fault(no_fills)
         home.start()

@@ -28,7 +28,7 @@ def behind_a_relay(folder):
     with (
         PaperAlpaca(small.account()) as paper,
         Relay(paper.stream_url) as relay,
-        Home(folder, paper, executive_config={"sell_timeout_s": 30}) as home,
+        Home(folder, paper, executive_config={"sell_timeout_s": 30}, compliance_config=small.MANY_A_DAY) as home,
     ):
         home.env["APCA_API_STREAM_URL"] = relay.url
         yield home, paper, relay
@@ -169,7 +169,7 @@ def test_a_bug_in_our_reading_of_updates_ends_no_daemon_and_no_run(tmp_path):
     (planted / "sitecustomize.py").write_text(PLANTED, encoding="utf-8")
     with (
         PaperAlpaca(small.account()) as paper,
-        Home(tmp_path, paper, executive_config={"sell_timeout_s": 30}) as home,
+        Home(tmp_path, paper, executive_config={"sell_timeout_s": 30}, compliance_config=small.MANY_A_DAY) as home,
     ):
         home.env["PYTHONPATH"] = f"{planted}:{ROOT}"
         home.start()
