@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from messages.values import RunId
 
 RUN_WITHIN_S = 45.0
+STILL_OUT = frozenset({"planned", "intended", "unknown", "open", "partially_filled"})
 HELD_FOR_S = 2.0
 """A hold that lifts by itself within this time is no end; one for a SELL that ended unfilled doesn't lift."""
 LOOK_EVERY_S = 0.02
@@ -262,7 +263,8 @@ def _follow(counter: "Counter", firm: Any, run_id: "RunId", *, released: bool = 
             return view
         if view is not None and view["phase"] == "held":
             held_since = held_since or at
-            if (view["reason"] == "sell_shortfall" and not released) or at - held_since >= HELD_FOR_S:
+            short = view["reason"] == "sell_shortfall" and not released and not _sells_are_out(view)
+            if short or at - held_since >= HELD_FOR_S:
                 return view
         else:
             held_since = None
@@ -273,6 +275,11 @@ def _follow(counter: "Counter", firm: Any, run_id: "RunId", *, released: bool = 
             line = f"firm check: in the twin the run did not end within {RUN_WITHIN_S:.0f} s: {phase}"
             raise Failure(Code.REJECTED, line)
         select.select([], [], [], LOOK_EVERY_S)
+
+
+def _sells_are_out(view: Mapping[str, Any]) -> bool:
+    """Whether a SELL may still fill: the run is held as soon as one fell short, the others go on."""
+    return any(leg["side"] == "sell" and leg["status"] in STILL_OUT for leg in view["legs"])
 
 
 def _looks(counter: "Counter", run_id: "RunId") -> dict[str, "Snapshot"]:
