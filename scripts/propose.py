@@ -137,10 +137,10 @@ def _ask(
     method: "SizingMethod",
     live: Seen,
 ) -> "Ask":
-    from departments.office.new_york import day_in_new_york
     from departments.office.settings import Regime
     from departments.operations.proposal import Ask
     from departments.operations.volatility import with_atr
+    from messages.new_york import day_in_new_york
     from messages.values import Funding
 
     kept_funding = None if base is None else base.funding

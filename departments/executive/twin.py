@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from departments.executive.twin_past import past_of_twin
-from departments.office.new_york import day_in_new_york
 from departments.rulebook.context import plain
+from messages.new_york import day_in_new_york
 from messages.plans import Plan, Trade
 from messages.snapshots import ClockFacts, History, OrderFacts, PositionFacts, QuoteFacts, Snapshot
 from messages.values import OrderType, Side

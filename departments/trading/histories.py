@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, Protocol, TypeVar
 
-from departments.office.new_york import day_in_new_york, from_new_york
 from departments.trading.broker import (
     BrokerUnavailable,
     FillsPage,
@@ -24,6 +23,7 @@ from departments.trading.broker import (
     next_page,
 )
 from departments.trading.looks import CLOCK_TURNED_BACK
+from messages.new_york import day_in_new_york, from_new_york
 from messages.snapshots import (
     BAR_DAYS,
     HISTORY_DAYS,

@@ -20,7 +20,6 @@ from typing import Any
 from departments.compliance.department import ComplianceDepartment
 from departments.executive.department import ExecutiveDepartment
 from departments.office.department import Department
-from departments.office.new_york import day_in_new_york
 from departments.office.settings import Settings
 from departments.operations.department import OperationsDepartment
 from departments.trading.department import TradingDepartment
@@ -31,6 +30,7 @@ from messages.mailroom.counter import SqlCounter
 from messages.mailroom.mailroom import SqlMailroom
 from messages.mailroom.port import HandledMail
 from messages.message import Message
+from messages.new_york import day_in_new_york
 from messages.plans import SubmitPlan
 from messages.values import AccountName, Recipient, RunId, sha256_hex
 from scripts.benches import trading

@@ -13,7 +13,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from departments.office.new_york import day_in_new_york, from_new_york
 from departments.trading.broker import (
     FILLS_PAGE_LIMIT,
     ORDERS_PAGE_LIMIT,
@@ -29,6 +28,7 @@ from departments.trading.broker import (
     RateSeen,
 )
 from messages.broker import CancelOutcome
+from messages.new_york import day_in_new_york, from_new_york
 from messages.orders import OrderIntent
 from messages.snapshots import (
     TERMINAL_BROKER_STATUSES,

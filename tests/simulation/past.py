@@ -4,9 +4,9 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import cast
 
-from departments.office.new_york import from_new_york
 from departments.trading.broker import FillsPage, FillsQuery, OrdersPage, OrdersQuery, Reader
 from departments.trading.look_once import history_once
+from messages.new_york import from_new_york
 from messages.snapshots import BarFacts, ClockFacts, EquityDay, History, HistoryPart, TradingDay
 from tests.simulation.exchange import Exchange
 

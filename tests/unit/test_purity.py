@@ -21,8 +21,7 @@ PURE = {
     "compliance": "department review states",
     "executive": "ahead approval department dry_run effect execution phases proof run twin twin_past verification",
     "office": (
-        "checklist checklist_facts department done grown interlock limits_check new_york sentences "
-        "settings sshsig strict_tree"
+        "checklist checklist_facts department done grown interlock limits_check sentences settings sshsig strict_tree"
     ),
     "operations": (
         "department deployment exit_text exits holdings monitor plan_text proposal reasons schedule "

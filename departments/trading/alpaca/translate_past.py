@@ -12,7 +12,6 @@ from decimal import Decimal
 from itertools import dropwhile
 from typing import Any
 
-from departments.office.new_york import day_in_new_york, from_new_york
 from departments.trading.alpaca.fields import (
     Untranslatable,
     decimal,
@@ -27,6 +26,7 @@ from departments.trading.alpaca.fields import (
     word,
 )
 from departments.trading.broker import FillsPage
+from messages.new_york import day_in_new_york, from_new_york
 from messages.snapshots import BarFacts, EquityDay, FillFacts, TradingDay
 from messages.values import OrderId, Side
 

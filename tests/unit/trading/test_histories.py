@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from departments.office.new_york import from_new_york
 from departments.trading import histories as module
 from departments.trading.broker import (
     FILLS_PAGE_LIMIT,
@@ -20,6 +19,7 @@ from departments.trading.broker import (
     next_fills,
 )
 from departments.trading.histories import Histories
+from messages.new_york import from_new_york
 from messages.orders import OrderIntent
 from messages.snapshots import BAR_DAYS, HISTORY_DAYS, BarFacts, FillFacts, HistoryPart
 from messages.values import ClientOrderId, LegId, OrderId, Side
