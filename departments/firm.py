@@ -312,6 +312,8 @@ class Firm:
             raise WrongMoney(f"the store holds a journal of {used_for} money, expected another store for {mode}")
 
     def _hire(self, name: Recipient) -> "pykka.ActorRef[Any]":
+        """Start a department and wait until it knows its past: side by side they would only hold each other up."""
+        folded = threading.Event()
         office = Office(
             mailroom=self._mailroom,
             directory=self._directory,
@@ -321,9 +323,12 @@ class Firm:
             failed=self._supervisor.failed,
             replay_differs=lambda run_id, how: self._differs.append((run_id, how)),
             done=self._done[name],
+            folded=folded.set,
             run_closed=self._books.ask,
         )
-        return DepartmentActor.start(self._department(name), office)
+        ref = DepartmentActor.start(self._department(name), office)
+        folded.wait()
+        return ref
 
     def _department(self, name: Recipient) -> Department[Any]:
         makers: Mapping[Recipient, Callable[[], Department[Any]]] = {
@@ -418,10 +423,10 @@ def run(firm: Firm, started: Callable[[], None] = lambda: None) -> str | None:
     Raises:
         As `Firm.start`.
     """
-    sys.setswitchinterval(THREAD_SWITCH_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: firm.ask_to_stop())
     firm.start()
+    sys.setswitchinterval(THREAD_SWITCH_S)  # a start, folding above all, is quicker in longer turns
     started()
     firm.wait()
     if firm.gave_up is not None:

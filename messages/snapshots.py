@@ -1,6 +1,6 @@
 """One consistent look at the account through the broker. Every judgement names the snapshot it was made on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -311,6 +311,7 @@ BAR_DAYS = 60
 """Daily bars of a symbol."""
 
 LOAD = "load"
+READ = "read"
 DOCUMENTS = "documents"
 
 
@@ -325,14 +326,18 @@ def _by_reference(record: Document, info: SerializationInfo) -> Any:
 
 def _resolver(kind: type[Document]) -> Callable[[Any, ValidationInfo], Any]:
     def resolve(value: Any, info: ValidationInfo) -> Any:
-        """Read a document back from its id through the codec's loader."""
+        """Read a document back from its id through the codec's loader; one that was read before is the same object."""
         if not isinstance(value, str):
             return value
         context = info.context
         if not isinstance(context, dict) or LOAD not in context:
             raise ValueError(f"expected a {kind.__name__}, was a reference and no loader")
-        load: Callable[[str], str] = context[LOAD]
-        return kind.model_validate_json(load(value))
+        before: MutableMapping[str, Document] = context[READ]
+        found = before.get(value)
+        if not isinstance(found, kind):
+            load: Callable[[str], str] = context[LOAD]
+            found = before[value] = kind.model_validate_json(load(value))
+        return found
 
     return resolve
 

@@ -27,6 +27,7 @@ class Office:
 
     Attributes:
         done: One a department, handed on to an actor's successor: a timer may be kept for both of them.
+        folded: Told when the department has folded its past, or failed to.
         run_closed: Told when a run has ended; returns at once.
     """
 
@@ -38,6 +39,7 @@ class Office:
     failed: Callable[[Recipient, BaseException], None]
     replay_differs: Callable[[RunId | None, str], None]
     done: Done = field(default_factory=Done)
+    folded: Callable[[], None] = lambda: None
     run_closed: Callable[[], None] = lambda: None
 
 
@@ -59,6 +61,8 @@ class DepartmentActor(pykka.ThreadingActor):
         except Exception as error:
             self._office.failed(self._department.name, error)
             raise
+        finally:
+            self._office.folded()
 
     def on_receive(self, message: Any) -> None:
         """Handle one piece of mail; mail that came twice is handled once."""

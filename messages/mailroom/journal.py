@@ -13,6 +13,7 @@ from messages.mailroom.port import HandledMail, JournalBroken, RunRow
 from messages.mailroom.rows import LetterRow, MailRow, envelope_of, instant, mail_rows, message_of
 from messages.mailroom.units import Head
 from messages.message import Message
+from messages.snapshots import Document
 from messages.values import Recipient, RunId, sha256_hex
 
 KEPT_MESSAGES = 5_000
@@ -30,6 +31,7 @@ class Journal:
         self._database = database
         self._messages: dict[int, Message] = {}
         self._documents: dict[str, str] = {}
+        self._read: dict[str, Document] = {}
         self._envelopes: dict[int, Envelope] = {}
         self._keeping = threading.Lock()
 
@@ -64,7 +66,8 @@ class Journal:
         """
         message = self._messages.get(row.seq)
         if message is None:
-            message = message_of(row, self.document)
+            message = message_of(row, self.document, self._read)
+            self._forget_documents()
             if keep:
                 self._keep(self._messages, row.seq, message, KEPT_MESSAGES)
         try:
@@ -211,6 +214,13 @@ class Journal:
             kept[key] = value
             if len(kept) > limit:
                 del kept[next(iter(kept))]
+
+    def _forget_documents(self) -> None:
+        """Keep the newest few of those that were read."""
+        if len(self._read) > KEPT_DOCUMENTS:
+            with self._keeping:
+                for name in list(self._read)[:-KEPT_DOCUMENTS]:
+                    self._read.pop(name, None)
 
     def _handled(self, name: str, parameters: dict[str, Any], note: NoteUndecodable) -> Iterator[HandledMail]:
         with self._database.lock:

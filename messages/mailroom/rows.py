@@ -1,12 +1,13 @@
 """Mail as rows, and back. Pure; column order here is column order everywhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from messages.codec import Encoded, decode
 from messages.envelope import Envelope
 from messages.message import Message
+from messages.snapshots import Document
 from messages.values import Recipient, RunId
 
 
@@ -49,6 +50,7 @@ class LetterRow(NamedTuple):
     documents: str
 
 
+_RECIPIENTS = {recipient.value: recipient for recipient in Recipient}
 MAIL_COLUMNS = MailRow._fields
 LETTER_COLUMNS = LetterRow._fields
 
@@ -106,7 +108,7 @@ def envelope_of(row: MailRow, message: Message, *, redelivered: bool = False) ->
         seq=row.seq,
         message_id=row.message_id if row.message_id is not None else derived_id(row.seq, row.cause_seq, row.position),
         sender=row.sender,
-        recipient=Recipient(row.recipient),
+        recipient=_RECIPIENTS.get(row.recipient) or Recipient(row.recipient),
         sent_at=instant(row.sent_at),
         message=message,
         causation_id=row.cause_seq,
@@ -117,13 +119,15 @@ def envelope_of(row: MailRow, message: Message, *, redelivered: bool = False) ->
     )
 
 
-def message_of(row: MailRow | LetterRow, load: Callable[[str], str]) -> Message:
+def message_of(
+    row: MailRow | LetterRow, load: Callable[[str], str], read: MutableMapping[str, Document] | None = None
+) -> Message:
     """Decode a row's message.
 
     Raises:
         Undecodable: See `codec.decode`.
     """
-    return decode(row.type, row.version, row.body, load)
+    return decode(row.type, row.version, row.body, load, read)
 
 
 def letter_row(

@@ -76,7 +76,8 @@ WHERE mail.seq = :arg_seq""",
     "last_settings": """SELECT mail.settings_sha256
 FROM mail
 WHERE mail.handled_seq = (SELECT max(mail.handled_seq) AS max_1
-FROM mail)""",
+FROM mail
+WHERE mail.handled_seq IS NOT NULL)""",
     "highest_seq": """SELECT max(mail.seq) AS max_1
 FROM mail""",
     "aside": """SELECT mail.seq, mail.message_id, mail.cause_seq, mail.position, mail.sender, mail.recipient, mail.sent_at, mail.due_at, mail.run_id, mail.type, mail.version, mail.body, mail.documents, mail.attempts, mail.handled_seq, mail.handled_at, mail.settings_sha256, mail.chain, mail.aside_reason

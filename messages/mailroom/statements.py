@@ -196,7 +196,8 @@ def build(insert: Callable[..., Any]) -> dict[str, sa.ClauseElement]:
         "mail_by_id": sa.select(mail.c.seq).where(mail.c.message_id == _arg("message_id")),
         "attempts": sa.select(mail.c.attempts).where(here),
         "last_settings": sa.select(mail.c.settings_sha256).where(
-            mail.c.handled_seq == sa.select(sa.func.max(mail.c.handled_seq)).scalar_subquery()
+            mail.c.handled_seq
+            == sa.select(sa.func.max(mail.c.handled_seq)).where(mail.c.handled_seq.is_not(None)).scalar_subquery()
         ),
         "highest_seq": sa.select(sa.func.max(mail.c.seq)),
         "aside": sa.select(*MAIL).where(mail.c.aside_reason.is_not(None)).order_by(mail.c.seq),
