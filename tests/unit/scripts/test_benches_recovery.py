@@ -109,7 +109,8 @@ def test_a_past_is_parted_by_run_with_the_accounts_mail_about_it(past: recovery.
 def test_a_journal_of_many_runs_has_each_under_an_id_of_its_own_and_one_open(past: recovery.Past, tmp_path: Path):
     handled = recovery.write_journal(tmp_path / "full", past, 10)
 
-    assert handled == 2 * (4 + 1) + (4 + 1) + 2  # of each closed run four messages and a timer that passed
+    # Of each closed run four messages and the timers that passed: of the last, its approval as well.
+    assert handled == 2 * (4 + 1) + (4 + 2) + 2
     home = tmp_path / "full"
     url = f"sqlite:///{home / 'firm.db'}"
     with closing(SqlCounter.open(url=url, home=home, account=AccountName("paper"))) as counter:
