@@ -1,7 +1,7 @@
 """From the last SELL's fill at the server to the first and to the last BUY received, beside a bare script and a poll.
 
 Three clients trade in turn on one local Alpaca, each on an account of its own: the firm, a bare alpaca-py script, and
-one that polls every 2 s. Five SELLs, eleven BUYs, market orders, fills after 30 ms.
+one that polls every 2 s. Five SELLs, eleven BUYs, market orders, fills after 300 ms.
 """
 
 import json
